@@ -1,0 +1,2 @@
+//! Chores for developers.
+fn main() {}
