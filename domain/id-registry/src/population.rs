@@ -1,0 +1,409 @@
+//! The population register.
+
+use time::{Date, Month};
+
+use crate::names::{FAMILIES, MEN, WOMEN};
+use crate::number::{PersonalNumber, Sex};
+use crate::places::{DISTRICTS, STREETS};
+use crate::romanise::romanise;
+use crate::scatter::{Permutation, Stream};
+
+/// The seed of the demonstration country.
+pub const DEFAULT_SEED: u64 = 0x4B47_2026;
+
+/// The largest population: one resident for each of the five last digits.
+pub const LARGEST_POPULATION: u32 = 100_000;
+
+const HOUSEHOLD: u32 = 4;
+const PURPOSE_HOUSEHOLD: u64 = 1;
+const PURPOSE_PERSON: u64 = 2;
+const PURPOSE_DOCUMENT: u64 = 3;
+
+/// A register of synthetic residents, numbered from 0.
+///
+/// Every four neighbours form a household: a father, a mother and two
+/// children, at one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Population {
+    seed: u64,
+    size: u32,
+}
+
+/// Why a register cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PopulationError {
+    /// More residents than five digits can tell apart.
+    #[error("a population has at most 100,000 residents, {0} were asked for")]
+    TooLarge(u32),
+}
+
+/// A name in both scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// In Cyrillic letters.
+    pub cyrillic: String,
+    /// In Latin letters, as in the passport.
+    pub latin: String,
+}
+
+impl Name {
+    fn new(cyrillic: String) -> Self {
+        let latin = romanise(&cyrillic);
+        Self { cyrillic, latin }
+    }
+}
+
+/// Where a resident is registered. Names are in Kyrgyz.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Oblast, or the city of Bishkek or Osh.
+    pub oblast: String,
+    /// District (`району`), or the city again.
+    pub district: String,
+    /// Town or village.
+    pub locality: String,
+    /// Street, without the word for it.
+    pub street: String,
+    /// House number.
+    pub house: u32,
+    /// Flat, in a house that has flats.
+    pub flat: Option<u32>,
+}
+
+/// Marital status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FamilyStatus {
+    /// Never married.
+    Single,
+    /// Married.
+    Married,
+    /// Divorced.
+    Divorced,
+    /// Widowed.
+    Widowed,
+}
+
+impl FamilyStatus {
+    /// The word used in answers: `single`, `married`, `divorced`, `widowed`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Married => "married",
+            Self::Divorced => "divorced",
+            Self::Widowed => "widowed",
+        }
+    }
+}
+
+/// The identity card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityDocument {
+    /// `ID` and seven digits.
+    pub number: String,
+    /// First day of validity.
+    pub issued_on: Date,
+    /// Last day of validity, ten years later.
+    pub expires_on: Date,
+    /// Number of the issuing office.
+    pub authority: String,
+}
+
+/// A resident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Place in the register, from 0.
+    pub index: u32,
+    /// Personal number.
+    pub number: PersonalNumber,
+    /// Sex, as in the number.
+    pub sex: Sex,
+    /// Date of birth, as in the number.
+    pub born_on: Date,
+    /// Family name.
+    pub family_name: Name,
+    /// Given name.
+    pub given_name: Name,
+    /// Patronymic.
+    pub patronymic: Name,
+    /// District of birth, in Kyrgyz.
+    pub birth_place: String,
+    /// Registered address.
+    pub address: Address,
+    /// Marital status.
+    pub family_status: FamilyStatus,
+    /// Identity card; none before the sixteenth birthday.
+    pub document: Option<IdentityDocument>,
+}
+
+/// What the members of one household share.
+struct Household {
+    family: &'static str,
+    mothers_family: &'static str,
+    father: &'static str,
+    grandfathers: [&'static str; 2],
+    father_born: i32,
+    mother_born: i32,
+    together: FamilyStatus,
+    address: Address,
+}
+
+impl Population {
+    /// The register of `size` residents in the world of `seed`.
+    ///
+    /// # Errors
+    /// [`PopulationError::TooLarge`] above [`LARGEST_POPULATION`].
+    pub const fn new(seed: u64, size: u32) -> Result<Self, PopulationError> {
+        if size > LARGEST_POPULATION {
+            return Err(PopulationError::TooLarge(size));
+        }
+        Ok(Self { seed, size })
+    }
+
+    /// The demonstration country: [`LARGEST_POPULATION`] residents of
+    /// [`DEFAULT_SEED`].
+    #[must_use]
+    pub const fn demonstration() -> Self {
+        Self {
+            seed: DEFAULT_SEED,
+            size: LARGEST_POPULATION,
+        }
+    }
+
+    /// How many residents there are.
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        self.size
+    }
+
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The resident at a place in the register, from 0.
+    #[must_use]
+    pub fn person(&self, index: u32) -> Option<Person> {
+        (index < self.size).then(|| self.compute(index))
+    }
+
+    /// The resident who holds a number, or none if nobody does.
+    #[must_use]
+    pub fn find(&self, number: &PersonalNumber) -> Option<Person> {
+        let index = self.serials().invert(number.serial());
+        self.person(index).filter(|person| person.number == *number)
+    }
+
+    fn serials(&self) -> Permutation {
+        Permutation::new(self.seed, LARGEST_POPULATION)
+    }
+
+    fn compute(&self, index: u32) -> Person {
+        let household = self.household(index / HOUSEHOLD);
+        let mut stream = Stream::new(self.seed, PURPOSE_PERSON, u64::from(index));
+        let place = index % HOUSEHOLD;
+        let (sex, year) = match place {
+            0 => (Sex::Male, household.father_born),
+            1 => (Sex::Female, household.mother_born),
+            _ => {
+                let sex = if stream.chance(49) {
+                    Sex::Female
+                } else {
+                    Sex::Male
+                };
+                let after = household.mother_born + 20 + stream.between(0, 16);
+                (sex, after.min(2025))
+            }
+        };
+        let born_on = any_day(year, &mut stream);
+        let given = match (place, sex) {
+            (0, _) => household.father,
+            (_, Sex::Male) => stream.pick(MEN).unwrap_or_default(),
+            (_, Sex::Female) => stream.pick(WOMEN).unwrap_or_default(),
+        };
+        let (family, fathers_name) = match place {
+            0 => (household.family, household.grandfathers[0]),
+            1 => (household.mothers_family, household.grandfathers[1]),
+            _ => (household.family, household.father),
+        };
+        let family_status = match place {
+            0 | 1 => household.together,
+            _ => FamilyStatus::Single,
+        };
+        let birth_place = if place < 2 || stream.chance(30) {
+            stream
+                .pick(DISTRICTS)
+                .map(|d| d.district)
+                .unwrap_or_default()
+                .to_owned()
+        } else {
+            household.address.district.clone()
+        };
+        let number = PersonalNumber::compose(sex, born_on, self.serials().apply(index));
+        Person {
+            index,
+            number,
+            sex,
+            born_on,
+            family_name: Name::new(family_name(family, sex)),
+            given_name: Name::new(given.to_owned()),
+            patronymic: Name::new(patronymic(fathers_name, sex)),
+            birth_place,
+            address: household.address,
+            family_status,
+            document: self.document(index, born_on),
+        }
+    }
+
+    fn household(&self, number: u32) -> Household {
+        let mut stream = Stream::new(self.seed, PURPOSE_HOUSEHOLD, u64::from(number));
+        let family = stream.pick(FAMILIES).unwrap_or_default();
+        let maiden = stream.pick(FAMILIES).unwrap_or_default();
+        let father_born = stream.between(1944, 1996);
+        let mother_born = father_born + stream.between(-3, 6);
+        let together = match stream.below(100) {
+            0..84 => FamilyStatus::Married,
+            84..95 => FamilyStatus::Divorced,
+            _ => FamilyStatus::Widowed,
+        };
+        let mothers_family = if stream.chance(65) { family } else { maiden };
+        let name = |stream: &mut Stream| stream.pick(MEN).unwrap_or_default();
+        let (father, grandfathers) = (name(&mut stream), [name(&mut stream), name(&mut stream)]);
+        let district = stream.pick(DISTRICTS);
+        let address = Address {
+            oblast: district.map(|d| d.oblast).unwrap_or_default().to_owned(),
+            district: district.map(|d| d.district).unwrap_or_default().to_owned(),
+            locality: district.map(|d| d.locality).unwrap_or_default().to_owned(),
+            street: stream.pick(STREETS).unwrap_or_default().to_owned(),
+            house: stream.below(180) + 1,
+            flat: stream.chance(40).then(|| stream.below(96) + 1),
+        };
+        Household {
+            family,
+            mothers_family,
+            father,
+            grandfathers,
+            father_born,
+            mother_born,
+            together,
+            address,
+        }
+    }
+
+    fn document(&self, index: u32, born_on: Date) -> Option<IdentityDocument> {
+        let mut stream = Stream::new(self.seed, PURPOSE_DOCUMENT, u64::from(index));
+        let first_year = (born_on.year() + 16).max(2017);
+        if first_year > 2025 {
+            return None;
+        }
+        let issued_on = any_day(stream.between(first_year, 2025), &mut stream);
+        let expires_on = issued_on
+            .replace_year(issued_on.year() + 10)
+            .unwrap_or(issued_on);
+        Some(IdentityDocument {
+            number: format!(
+                "ID{:07}",
+                1_000_000 + Permutation::new(!self.seed, LARGEST_POPULATION).apply(index)
+            ),
+            issued_on,
+            expires_on,
+            authority: format!("211{:03}", stream.between(1, 99)),
+        })
+    }
+}
+
+/// A day of the year; never 29 February, which not every year has.
+pub(crate) fn any_day(year: i32, stream: &mut Stream) -> Date {
+    let month =
+        Month::try_from(u8::try_from(stream.between(1, 12)).unwrap_or(1)).unwrap_or(Month::January);
+    let last = if month == Month::February {
+        28
+    } else {
+        i32::from(month.length(year))
+    };
+    let day = u8::try_from(stream.between(1, last)).unwrap_or(1);
+    Date::from_calendar_date(year, month, day).unwrap_or(Date::MIN)
+}
+
+fn family_name(family: &str, sex: Sex) -> String {
+    match sex {
+        Sex::Male => family.to_owned(),
+        Sex::Female => format!("{family}а"),
+    }
+}
+
+fn patronymic(father: &str, sex: Sex) -> String {
+    match sex {
+        Sex::Male => format!("{father} уулу"),
+        Sex::Female => format!("{father} кызы"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_resident_is_found_by_number_and_numbers_differ() {
+        let population = Population::demonstration();
+        let mut serials = vec![false; LARGEST_POPULATION as usize];
+        for index in 0..population.size() {
+            let person = population.person(index).expect("within the register");
+            assert_eq!(person.number.to_string().parse(), Ok(person.number));
+            assert_eq!(person.number.birth_date(), Some(person.born_on));
+            assert_eq!(person.number.sex(), person.sex);
+            assert!(!std::mem::replace(
+                &mut serials[person.number.serial() as usize],
+                true
+            ));
+            if index % 997 == 0 {
+                assert_eq!(population.find(&person.number), Some(person));
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_found_by_a_number_that_differs_in_one_digit() {
+        let population = Population::demonstration();
+        let person = population.person(17).expect("within the register");
+        let (sex, born_on) = (person.sex, person.born_on);
+        let other = PersonalNumber::compose(sex, born_on, person.number.serial() ^ 1);
+        assert_eq!(population.find(&other), None);
+        assert_eq!(population.person(LARGEST_POPULATION), None);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_country_and_another_seed_another() {
+        let one = Population::new(5, 1000).expect("small").person(10);
+        assert_eq!(one, Population::new(5, 1000).expect("small").person(10));
+        assert_ne!(one, Population::new(6, 1000).expect("small").person(10));
+        assert_eq!(
+            Population::new(5, 100_001),
+            Err(PopulationError::TooLarge(100_001))
+        );
+    }
+
+    /// Pins the demonstration country: stories and documents name this person.
+    #[test]
+    fn the_first_resident_is_known() {
+        let person = Population::demonstration().person(0).expect("the first");
+        assert_eq!(person.number.as_str().len(), 14);
+        assert_eq!(person.sex, Sex::Male);
+        assert!(person.patronymic.cyrillic.ends_with("уулу"));
+        assert!(person.family_name.latin.is_ascii());
+    }
+
+    #[test]
+    fn households_share_an_address_and_children_are_younger() {
+        let population = Population::demonstration();
+        for household in 0..500 {
+            let members: Vec<Person> = (0..4)
+                .filter_map(|n| population.person(household * 4 + n))
+                .collect();
+            assert!(members.iter().all(|m| m.address == members[0].address));
+            assert!(
+                members[2].born_on.year() >= members[1].born_on.year() + 20,
+                "{members:?}"
+            );
+        }
+    }
+}
