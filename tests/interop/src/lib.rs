@@ -1,0 +1,1 @@
+//! Interoperability with programs that nobody here wrote; the tests are in `tests/`.

@@ -1,0 +1,171 @@
+//! `cargo xtask prove`: the sizes that the issues name. It takes hours and writes a dated record, on which an issue
+//! is closed; the daily checks run the same code at small sizes.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::test::{build, cargo, material};
+use crate::tools::Tools;
+use crate::{Outcome, fail};
+
+/// Sizes that tests read from the environment, with the value of a proving run. Without them the tests use small
+/// values of their own.
+const SIZES: &[(&str, &str)] = &[
+    ("TUNDUK_KILLS", "50"),
+    ("TUNDUK_LOG_RECORDS", "10000000"),
+    ("TUNDUK_SOAK_SECONDS", "600"),
+];
+
+/// Runs all steps, or those whose names are given, and writes `docs/prove/DATE.md`.
+pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
+    let tools = Tools::prepare(root)?;
+    let material = material(root)?;
+    build(root, &["build", "--release", "--package", "tunduk"])?;
+    let date = output_of(Command::new("date").args(["-u", "+%Y-%m-%d"]));
+    let mut record = String::new();
+    let _ = writeln!(record, "# Proving run of {date}\n");
+    let _ = writeln!(
+        record,
+        "Commit `{}`. Sizes:",
+        output_of(
+            Command::new("git")
+                .args(["rev-parse", "HEAD"])
+                .current_dir(root)
+        )
+    );
+    for (name, value) in SIZES {
+        let _ = writeln!(
+            record,
+            "- {name}={}",
+            std::env::var(name).unwrap_or_else(|_| (*value).to_owned())
+        );
+    }
+    let _ = writeln!(
+        record,
+        "\nMachine: {}, {}\n",
+        output_of(Command::new("uname").arg("-srm")),
+        processor()
+    );
+    let mut failed = Vec::new();
+    let steps: [(&str, &[&str]); 2] = [
+        (
+            "tests",
+            &[
+                "test",
+                "--release",
+                "--workspace",
+                "--no-fail-fast",
+                "--",
+                "--include-ignored",
+                "--nocapture",
+            ],
+        ),
+        (
+            "bench",
+            &[
+                "run",
+                "--release",
+                "--quiet",
+                "--package",
+                "tunduk",
+                "--",
+                "bench",
+                "exchange",
+                "--json",
+            ],
+        ),
+    ];
+    for (name, arguments) in steps {
+        if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        println!("prove: {name}");
+        let start = Instant::now();
+        let mut command = cargo(root, &tools, &material);
+        for (variable, value) in SIZES {
+            if std::env::var_os(variable).is_none() {
+                command.env(variable, value);
+            }
+        }
+        let output = command
+            .args(arguments)
+            .output()
+            .map_err(|error| vec![format!("{name}: {error}")])?;
+        let verdict = if output.status.success() {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        let _ = writeln!(
+            record,
+            "## {name}: {verdict} after {} s\n\n`cargo {}`\n",
+            start.elapsed().as_secs(),
+            arguments.join(" ")
+        );
+        let _ = writeln!(
+            record,
+            "```text\n{}```\n",
+            telling_lines(&output.stdout, &output.stderr)
+        );
+        if !output.status.success() {
+            failed.push(format!("prove: {name} failed"));
+        }
+        println!("prove: {name}: {verdict}");
+    }
+    let folder = root.join("docs/prove");
+    let file = folder.join(format!("{date}.md"));
+    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&file, record));
+    if let Err(error) = written {
+        return fail(format!("{}: {error}", file.display()));
+    }
+    println!("prove: recorded in docs/prove/{date}.md");
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed)
+    }
+}
+
+/// The lines of a test or bench run that a reader wants: results, failures and what tests say about their sizes.
+fn telling_lines(stdout: &[u8], stderr: &[u8]) -> String {
+    let mut text = String::new();
+    let stdout = String::from_utf8_lossy(stdout);
+    if stdout.starts_with('{') {
+        text.push_str(&String::from_utf8_lossy(stderr));
+        text.push_str(&stdout);
+        return text;
+    }
+    for line in stdout.lines() {
+        let telling = line.starts_with("test result")
+            || line.starts_with("prove:")
+            || line.contains("FAILED")
+            || line.contains("panicked")
+            || line.contains(" right, ");
+        if telling {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut names = text.lines().filter(|line| line.starts_with("model name"));
+    let name = names
+        .next()
+        .and_then(|line| line.split(": ").nth(1))
+        .unwrap_or("unknown processor");
+    format!("{} x {name}", names.count() + 1)
+}
+
+fn output_of(command: &mut Command) -> String {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
+}
