@@ -148,13 +148,27 @@ pub(crate) fn run(root: &Path) -> Outcome {
             value,
         });
     }
-    let problems = check(&manifests);
+    let mut problems = check(&manifests);
+    problems.extend(check_lint_files(root)?);
     if problems.is_empty() {
         println!("layers: {} crates, all point downwards", manifests.len());
         Ok(())
     } else {
         Err(problems)
     }
+}
+
+/// The lint files that keep clock, randomness, files and network out of proto/ and domain/ ban the same things.
+fn check_lint_files(root: &Path) -> Outcome<Option<String>> {
+    let read = |name: &str| -> Outcome<toml::Table> {
+        let text = fs::read_to_string(root.join(name))
+            .map_err(|error| vec![format!("{name}: {error}")])?;
+        text.parse()
+            .map_err(|error| vec![format!("{name}: {error}")])
+    };
+    let same = read("proto/clippy.toml")? == read("domain/clippy.toml")?;
+    Ok((!same)
+        .then(|| "proto/clippy.toml and domain/clippy.toml differ; keep them equal".to_owned()))
 }
 
 fn crate_folders(root: &Path) -> Outcome<Vec<String>> {
