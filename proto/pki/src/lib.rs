@@ -1,1 +1,32 @@
-//! pki
+//! Public-key infrastructure as X-Road uses it: digests, keys and signatures,
+//! X.509 certificates and names (RFC 5280), path validation, certification
+//! requests (RFC 2986), OCSP (RFC 6960) and time-stamps (RFC 3161).
+//!
+//! Four verbs are kept apart. *Decode* turns bytes into a type and checks only
+//! the structure. *Verify* checks signatures with keys and a time that the
+//! caller gives. What a verified thing is good for is for the caller to judge.
+//! Success of a check returns a type that only the check can make.
+//!
+//! Signatures are verified over the received bytes, never over a re-encoding.
+//! Decoders are total and bounded: no input makes them panic.
+
+mod algorithm;
+mod certificate;
+pub mod der;
+mod digest;
+mod key;
+mod name;
+pub mod pem;
+mod signer;
+
+pub use algorithm::SignatureAlgorithm;
+pub use certificate::{
+    Certificate, CertificateError, KeyPurpose, KeyUsage, LegacyDigests, MAX_CERTIFICATE_LENGTH,
+};
+pub use digest::{Digest, DigestAlgorithm, Hasher};
+pub use key::{
+    KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PublicKey, VerifyError, ecdsa_der_to_fixed,
+    ecdsa_fixed_to_der,
+};
+pub use name::{Attribute, AttributeType, Name, NameBuilder};
+pub use signer::{KeyError, KeyType, SignError, Signer, SoftwareKey};
