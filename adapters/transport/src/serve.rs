@@ -1,0 +1,502 @@
+//! HTTP/1.1 servers: plain, HTTPS for information systems, and mutual TLS for peers.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use openssl::ssl::Ssl;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_openssl::SslStream;
+
+use crate::body::Body;
+use crate::connection::{Connection, ResponseGuard, TickLimits};
+use crate::error::TlsSetupError;
+use crate::tls::{self, PeerTls, ServerTls};
+
+/// Says whether a client's address should be served even beyond [`ServeLimits::max_connections`]
+/// (T9: hosts of the global configuration are preferred).
+pub type Preference = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// Limits of a server. The defaults are safe for a public port.
+#[derive(Clone)]
+pub struct ServeLimits {
+    /// Most bytes of a request's head (and of what is buffered ahead); a longer one gets 431.
+    /// At least 8192.
+    pub max_head_bytes: usize,
+    /// Most header fields of a request; more get 431.
+    pub max_headers: usize,
+    /// Time for the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// Time from the first byte of a head (or from the connect) to its last.
+    pub head_timeout: Duration,
+    /// Time that a kept-alive connection may wait for its next request.
+    pub idle_timeout: Duration,
+    /// Longest silence while the handler waits for the request's body.
+    pub body_timeout: Duration,
+    /// Longest time that the client may refuse to take bytes of a response.
+    pub write_timeout: Duration,
+    /// Connections beyond this number are closed at once, unless `preference` says yes.
+    pub max_connections: usize,
+    /// See [`Preference`]; preferred clients may take up to a tenth more connections.
+    pub preference: Option<Preference>,
+    /// How long requests under way may take to end after the shutdown began.
+    pub shutdown_deadline: Duration,
+}
+
+impl std::fmt::Debug for ServeLimits {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ServeLimits")
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for ServeLimits {
+    fn default() -> Self {
+        Self {
+            max_head_bytes: 64 * 1024,
+            max_headers: 100,
+            handshake_timeout: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(60),
+            write_timeout: Duration::from_secs(60),
+            max_connections: 5000,
+            preference: None,
+            shutdown_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Serves plain HTTP/1.1 until `shutdown` completes and the requests under way have ended (or the
+/// deadline passed).
+///
+/// A client that disconnects drops the handler's future, and breaks the [`crate::BodySender`] of a
+/// response under way: work that must not stop half-way belongs into a task of its own.
+pub async fn serve_http<H, F>(
+    listener: TcpListener,
+    handler: H,
+    limits: ServeLimits,
+    shutdown: impl Future<Output = ()>,
+) where
+    H: Fn(Request<Body>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    serve(
+        listener,
+        None::<fn() -> Result<Ssl, TlsSetupError>>,
+        handler,
+        limits,
+        shutdown,
+    )
+    .await;
+}
+
+/// Serves HTTPS to information systems (8443). As [`serve_http`].
+pub async fn serve_https<H, F>(
+    listener: TcpListener,
+    tls: ServerTls,
+    handler: H,
+    limits: ServeLimits,
+    shutdown: impl Future<Output = ()>,
+) where
+    H: Fn(Request<Body>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    serve(
+        listener,
+        Some(move || tls.session()),
+        handler,
+        limits,
+        shutdown,
+    )
+    .await;
+}
+
+/// Serves the message port (5500): the handler's connection always has a certificate. As
+/// [`serve_http`].
+pub async fn serve_peers<H, F>(
+    listener: TcpListener,
+    tls: PeerTls,
+    handler: H,
+    limits: ServeLimits,
+    shutdown: impl Future<Output = ()>,
+) where
+    H: Fn(Request<Body>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    serve(
+        listener,
+        Some(move || tls.session()),
+        handler,
+        limits,
+        shutdown,
+    )
+    .await;
+}
+
+const TICK: Duration = Duration::from_millis(250);
+
+fn ticks(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
+}
+
+/// The open connections of one listener.
+struct Room {
+    clock: Arc<AtomicU32>,
+    // A slot per connection; free slots are reused.
+    seats: Mutex<Seats>,
+}
+
+#[derive(Default)]
+struct Seats {
+    taken: Vec<Option<Arc<Connection>>>,
+    free: Vec<usize>,
+    open: usize,
+}
+
+impl Room {
+    fn seats(&self) -> std::sync::MutexGuard<'_, Seats> {
+        self.seats
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn reserve(&self) {
+        self.seats().open += 1;
+    }
+
+    fn open(&self) -> usize {
+        self.seats().open
+    }
+
+    fn sit(&self, connection: Arc<Connection>) -> usize {
+        let mut seats = self.seats();
+        if let Some(seat) = seats.free.pop()
+            && let Some(place) = seats.taken.get_mut(seat)
+        {
+            *place = Some(connection);
+            return seat;
+        }
+        seats.taken.push(Some(connection));
+        seats.taken.len() - 1
+    }
+
+    fn each(&self, act: impl Fn(&Connection)) {
+        for connection in self.seats().taken.iter().flatten() {
+            act(connection);
+        }
+    }
+}
+
+/// Counts a connection from accept to end.
+struct Place {
+    room: Arc<Room>,
+    seat: Option<usize>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut seats = self.room.seats();
+        seats.open -= 1;
+        if let Some(seat) = self.seat
+            && let Some(place) = seats.taken.get_mut(seat)
+        {
+            *place = None;
+            seats.free.push(seat);
+        }
+    }
+}
+
+async fn serve<T, H, F>(
+    listener: TcpListener,
+    tls: Option<T>,
+    handler: H,
+    limits: ServeLimits,
+    shutdown: impl Future<Output = ()>,
+) where
+    T: Fn() -> Result<Ssl, TlsSetupError>,
+    H: Fn(Request<Body>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let room = Arc::new(Room {
+        clock: Arc::new(AtomicU32::new(1)),
+        seats: Mutex::new(Seats::default()),
+    });
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(limits.max_head_bytes.max(8192));
+    // Naming hyper's own default number would cost an allocation per request.
+    if limits.max_headers != 100 {
+        builder.max_headers(limits.max_headers);
+    }
+    let ticks = TickLimits {
+        head: ticks(limits.head_timeout),
+        idle: ticks(limits.idle_timeout),
+        body: ticks(limits.body_timeout),
+        write: ticks(limits.write_timeout),
+    };
+    let mut shutdown = pin!(shutdown);
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            _ = tick.tick() => {
+                room.clock.fetch_add(1, Ordering::Relaxed);
+                room.each(|connection| connection.sweep(&ticks));
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, remote)) => {
+                    if !admitted(&room, &limits, remote.ip()) {
+                        tracing::warn!(%remote, "too many connections, closing this one");
+                        continue;
+                    }
+                    let session = match tls.as_ref().map(|session| session()).transpose() {
+                        Ok(session) => session,
+                        Err(error) => {
+                            tracing::error!(%error, "no TLS session for a connection");
+                            continue;
+                        }
+                    };
+                    room.reserve();
+                    let place = Place { room: room.clone(), seat: None };
+                    tokio::spawn(connection_task(
+                        stream,
+                        remote,
+                        session,
+                        builder.clone(),
+                        handler.clone(),
+                        place,
+                        limits.handshake_timeout,
+                    ));
+                }
+                Err(error) => {
+                    // Out of file handles, most likely: the connection stays in the queue.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let deadline = tokio::time::Instant::now() + limits.shutdown_deadline;
+    while room.open() > 0 {
+        if tokio::time::Instant::now() >= deadline {
+            room.each(Connection::kill);
+            break;
+        }
+        room.clock.fetch_add(1, Ordering::Relaxed);
+        room.each(Connection::finish_soon);
+        room.each(|connection| connection.sweep(&ticks));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn admitted(room: &Room, limits: &ServeLimits, address: IpAddr) -> bool {
+    let open = room.open();
+    if open < limits.max_connections {
+        return true;
+    }
+    open < limits.max_connections + limits.max_connections / 10
+        && limits
+            .preference
+            .as_ref()
+            .is_some_and(|preferred| preferred(address))
+}
+
+async fn connection_task<H, F>(
+    stream: TcpStream,
+    remote: SocketAddr,
+    session: Option<Ssl>,
+    builder: http1::Builder,
+    handler: H,
+    mut place: Place,
+    handshake_timeout: Duration,
+) where
+    H: Fn(Request<Body>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%remote, %error, "the connection ended at once");
+        return;
+    }
+    let local = match stream.local_addr() {
+        Ok(local) => local,
+        Err(_) => return,
+    };
+    let clock = place.room.clock.clone();
+    match session {
+        None => {
+            let connection = Arc::new(Connection::new(remote, local, None, None, clock));
+            place.seat = Some(place.room.sit(connection.clone()));
+            run(stream, connection, builder, handler).await;
+        }
+        Some(session) => {
+            let mut stream = match SslStream::new(session, stream) {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::error!(%remote, %error, "no TLS for a connection");
+                    return;
+                }
+            };
+            match tokio::time::timeout(handshake_timeout, Pin::new(&mut stream).accept()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::info!(%remote, %error, "TLS handshake with a client failed");
+                    return;
+                }
+                Err(_) => {
+                    tracing::info!(%remote, "TLS handshake with a client took too long");
+                    return;
+                }
+            }
+            let certificate = tls::peer_certificate(stream.ssl());
+            let description = tls::description(stream.ssl());
+            let connection = Arc::new(Connection::new(
+                remote,
+                local,
+                certificate,
+                Some(description),
+                clock,
+            ));
+            place.seat = Some(place.room.sit(connection.clone()));
+            run(stream, connection, builder, handler).await;
+        }
+    }
+}
+
+async fn run<S, H, F>(stream: S, connection: Arc<Connection>, builder: http1::Builder, handler: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Request<Body>, Arc<Connection>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let watched = Watched {
+        stream,
+        connection: connection.clone(),
+    };
+    let service = service_fn(|request: Request<Incoming>| {
+        connection.handling();
+        let request = request.map(|body| Body::from_server(body, &connection));
+        let handling = handler(request, connection.clone());
+        let connection = connection.clone();
+        async move {
+            let mut response = handling.await;
+            if connection.closes_after_response() {
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            let response = response.map(|body| body.guarded(ResponseGuard(connection)));
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(watched), service));
+    let mut registered = false;
+    let mut finishing = false;
+    let result = std::future::poll_fn(|context| {
+        if !registered {
+            connection.register(context.waker());
+            registered = true;
+        }
+        if connection.must_die() {
+            return Poll::Ready(None);
+        }
+        if !finishing && connection.must_finish() {
+            finishing = true;
+            serving.as_mut().graceful_shutdown();
+        }
+        serving.as_mut().poll(context).map(Some)
+    })
+    .await;
+    match result {
+        None => tracing::debug!(remote = %connection.remote(), "a connection was too slow"),
+        Some(Err(error)) => {
+            tracing::debug!(remote = %connection.remote(), %error, "a connection broke");
+        }
+        Some(Ok(())) => {}
+    }
+}
+
+/// Tells the connection's bookkeeping of bytes read and of writes that stall.
+struct Watched<S> {
+    stream: S,
+    connection: Arc<Connection>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if result.is_ready() {
+            self.connection.bytes_arrived();
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    fn noted<T>(&self, result: Poll<T>) -> Poll<T> {
+        if result.is_pending() {
+            self.connection.write_blocked();
+        } else {
+            self.connection.write_advanced();
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.noted(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.noted(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let result = Pin::new(&mut self.stream).poll_flush(context);
+        self.noted(result)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
