@@ -1,1 +1,7 @@
-//! asic
+//! Signed messages as a whole: hash chains over their parts, whether a signature covers them, and
+//! the ASiC-E containers that evidence is kept in.
+
+mod cover;
+pub mod hash_chain;
+
+pub use cover::{Content, Coverage, Covered, DigestSource, HASH_CHAIN, cover, cover_available};

@@ -450,6 +450,14 @@ impl<'d, 'a> Element<'d, 'a> {
             .map(|attribute| attribute_value(attribute.value))
     }
 
+    /// The names of the attributes as written, without namespace declarations.
+    pub fn attribute_names(&self) -> impl Iterator<Item = &'a str> + use<'a, 'd> {
+        self.raw_attributes()
+            .iter()
+            .map(|attribute| attribute.name)
+            .filter(|name| *name != "xmlns" && !name.starts_with("xmlns:"))
+    }
+
     pub(crate) fn raw_attributes(&self) -> &'d [RawAttribute<'a>] {
         let range = &self.node().attributes;
         &self.document.attributes[range.start as usize..range.end as usize]
