@@ -93,6 +93,13 @@ impl Headers {
             .and_then(|v| std::str::from_utf8(v).ok())
     }
 
+    /// The headers but for the content type.
+    pub fn without_content_type(mut self) -> Self {
+        self.0
+            .retain(|(n, _)| !n.eq_ignore_ascii_case("content-type"));
+        self
+    }
+
     /// Names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(n, v)| (n.as_str(), v.as_ref()))
