@@ -15,8 +15,11 @@ pub mod anchor;
 pub mod certificate_profile;
 mod configuration;
 mod decode;
+pub mod directory;
 mod encode;
+mod mime;
 pub mod parameters;
+pub mod stored;
 mod xml;
 
 pub use anchor::{Anchor, AnchorSource};
@@ -27,6 +30,8 @@ pub use configuration::{
     DEFAULT_TIMESTAMPING_INTERVAL_SECONDS, GlobalConfiguration, InstanceParameters, Issuer,
     OcspResponder, Outdated,
 };
+pub use directory::{DirectoryError, Entry, NewDirectory, NewPart, SignedBy, SignedDirectory};
 pub use encode::EncodeError;
 pub use parameters::{FormatVersion, PrivateParameters, SecurityServer, SharedParameters};
+pub use stored::{PartMetadata, StoredDirectory, StoredError, StoredPart};
 pub use xml::{IDENTIFIERS_NAMESPACE, MAX_DOCUMENT_LENGTH, ParametersError, XROAD_NAMESPACE};
