@@ -46,13 +46,14 @@ impl From<hyper::Error> for BodyError {
         }
         let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
         while let Some(current) = source {
-            if let Some(io) = current.downcast_ref::<std::io::Error>() {
-                match io.kind() {
-                    std::io::ErrorKind::UnexpectedEof
-                    | std::io::ErrorKind::ConnectionReset
-                    | std::io::ErrorKind::BrokenPipe => return Self::Incomplete,
-                    _ => {}
-                }
+            // Framing errors are of these two kinds; any other is the connection's end.
+            if let Some(io) = current.downcast_ref::<std::io::Error>()
+                && !matches!(
+                    io.kind(),
+                    std::io::ErrorKind::InvalidData | std::io::ErrorKind::InvalidInput
+                )
+            {
+                return Self::Incomplete;
             }
             source = current.source();
         }

@@ -4,8 +4,7 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-
-use futures_util::task::AtomicWaker;
+use std::task::Waker;
 
 /// The certificate that the other side of a TLS connection presented. Nothing is known of it but
 /// that the other side has its private key: who that is, is the caller's judgement.
@@ -80,7 +79,8 @@ pub struct Connection {
     body_wanted_since: AtomicU32,
     write_blocked_since: AtomicU32,
     command: AtomicU8,
-    waker: AtomicWaker,
+    // Set once: the task of a connection keeps its waker.
+    waker: OnceLock<Waker>,
 }
 
 /// The TLS version and cipher suite of a connection, as OpenSSL names them.
@@ -115,7 +115,7 @@ impl Connection {
             body_wanted_since: AtomicU32::new(0),
             write_blocked_since: AtomicU32::new(0),
             command: AtomicU8::new(KEEP),
-            waker: AtomicWaker::new(),
+            waker: OnceLock::new(),
         }
     }
 
@@ -194,20 +194,29 @@ impl Connection {
         }
     }
 
-    pub(crate) fn register(&self, waker: &std::task::Waker) {
-        self.waker.register(waker);
+    pub(crate) fn register(&self, waker: &Waker) {
+        let _ = self.waker.set(waker.clone());
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
+        }
     }
 
     pub(crate) fn finish_soon(&self) {
-        let _ = self
+        if self
             .command
-            .compare_exchange(KEEP, FINISH, Ordering::Relaxed, Ordering::Relaxed);
-        self.waker.wake();
+            .compare_exchange(KEEP, FINISH, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+        {
+            self.wake();
+        }
     }
 
     pub(crate) fn kill(&self) {
         self.command.store(KILL, Ordering::Relaxed);
-        self.waker.wake();
+        self.wake();
     }
 
     pub(crate) fn must_finish(&self) -> bool {

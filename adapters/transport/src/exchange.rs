@@ -131,6 +131,7 @@ impl Exchange {
     ) -> Result<Box<Self>, ClientError> {
         let (sender, connection) = Builder::new()
             .max_buf_size(MAX_BUFFER)
+            .max_header_size(MAX_HEAD)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| ClientError::from_hyper(&address, &error))?;
@@ -230,8 +231,10 @@ impl Exchange {
     }
 }
 
-/// Largest buffer for heads and pieces of bodies, bytes: a larger head is refused.
-const MAX_BUFFER: usize = 128 * 1024;
+/// What hyper buffers of a body in either direction, at most, bytes.
+pub(crate) const MAX_BUFFER: usize = 128 * 1024;
+/// Largest head of an answer, bytes.
+const MAX_HEAD: usize = 64 * 1024;
 
 #[derive(Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);

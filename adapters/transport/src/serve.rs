@@ -22,6 +22,7 @@ use tokio_openssl::SslStream;
 use crate::body::Body;
 use crate::connection::{Connection, ResponseGuard, TickLimits};
 use crate::error::TlsSetupError;
+use crate::exchange::MAX_BUFFER;
 use crate::tls::{self, PeerTls, ServerTls};
 
 /// Says whether a client's address should be served even beyond [`ServeLimits::max_connections`]
@@ -31,8 +32,7 @@ pub type Preference = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 /// Limits of a server. The defaults are safe for a public port.
 #[derive(Clone)]
 pub struct ServeLimits {
-    /// Most bytes of a request's head (and of what is buffered ahead); a longer one gets 431.
-    /// At least 8192.
+    /// Most bytes of a request's head; a longer one gets 431.
     pub max_head_bytes: usize,
     /// Most header fields of a request; more get 431.
     pub max_headers: usize,
@@ -236,7 +236,8 @@ async fn serve<T, H, F>(
         seats: Mutex::new(Seats::default()),
     });
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(limits.max_head_bytes.max(8192));
+    builder.max_header_size(limits.max_head_bytes);
+    builder.max_buf_size(limits.max_head_bytes.max(MAX_BUFFER));
     // Naming hyper's own default number would cost an allocation per request.
     if limits.max_headers != 100 {
         builder.max_headers(limits.max_headers);
