@@ -12,10 +12,14 @@
 
 mod algorithm;
 mod certificate;
+pub mod csr;
 pub mod der;
 mod digest;
+pub mod issue;
 mod key;
 mod name;
+pub mod ocsp;
+mod path;
 pub mod pem;
 mod signer;
 
@@ -29,4 +33,7 @@ pub use key::{
     ecdsa_fixed_to_der,
 };
 pub use name::{Attribute, AttributeType, Name, NameBuilder};
+pub use path::{
+    MAX_PATH_LENGTH, MAX_SIGNATURES, PathError, ValidPath, validate_path, validate_path_with,
+};
 pub use signer::{KeyError, KeyType, SignError, Signer, SoftwareKey};
