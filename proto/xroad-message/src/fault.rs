@@ -10,6 +10,7 @@ mod encoding;
 
 use std::fmt;
 
+pub(crate) use encoding::read;
 pub use encoding::{Fault, FaultError, MAX_FAULT_LENGTH, RestErrorBody, encode_rest_error};
 
 /// Who found the failure: the beginning of a code.

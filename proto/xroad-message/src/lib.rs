@@ -11,6 +11,7 @@
 
 pub mod fault;
 pub mod multipart;
+pub mod soap;
 pub mod transport;
 mod xml;
 
