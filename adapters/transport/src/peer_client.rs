@@ -138,6 +138,8 @@ pub struct PeerConnection<V> {
     certificate: PeerCertificate,
     patience: Patience,
     verdict: V,
+    // With several addresses: whose preference ends when the exchange fails.
+    preference: Option<(PeerClient, Target)>,
 }
 
 impl<V: std::fmt::Debug> std::fmt::Debug for PeerConnection<V> {
@@ -211,7 +213,12 @@ impl<V> PeerConnection<V> {
             Err(SendFailure::NotSent(request)) => {
                 Err(PeerSendError::NotSent(Box::new(NotSent(*request))))
             }
-            Err(SendFailure::Failed(error)) => Err(PeerSendError::Failed(error)),
+            Err(SendFailure::Failed(error)) => {
+                if let Some((client, first)) = self.preference {
+                    client.forget(&first);
+                }
+                Err(PeerSendError::Failed(error))
+            }
         }
     }
 }
@@ -276,7 +283,10 @@ impl PeerClient {
             [first, ..] => {
                 if let Some(winner) = self.fastest(first, targets) {
                     match self.connect_to(&winner, &check).await {
-                        Ok(connection) => return Ok(connection),
+                        Ok(mut connection) => {
+                            connection.preference = Some((self.clone(), first.clone()));
+                            return Ok(connection);
+                        }
                         Err(error) => {
                             tracing::debug!(address = %winner, "the preferred address failed");
                             self.forget(first);
@@ -286,8 +296,9 @@ impl PeerClient {
                         }
                     }
                 }
-                let (winner, connection) = self.race(targets, &check).await?;
+                let (winner, mut connection) = self.race(targets, &check).await?;
                 self.remember(first, targets, winner);
+                connection.preference = Some((self.clone(), first.clone()));
                 Ok(connection)
             }
         }
@@ -315,12 +326,7 @@ impl PeerClient {
             match connection.send(request).await {
                 Ok((response, verdict)) => return Ok((response, verdict, info)),
                 Err(PeerSendError::NotSent(unsent)) => request = unsent.0,
-                Err(PeerSendError::Failed(error)) => {
-                    if let Some(first) = targets.first() {
-                        self.forget(first);
-                    }
-                    return Err(error.into());
-                }
+                Err(PeerSendError::Failed(error)) => return Err(error.into()),
             }
         }
         Err(PeerError::Client(ClientError::Io {
@@ -380,6 +386,7 @@ impl PeerClient {
                 end: None,
             },
             verdict,
+            preference: None,
         })
     }
 
