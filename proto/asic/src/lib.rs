@@ -1,6 +1,7 @@
 //! Signed messages as a whole: hash chains over their parts, whether a signature covers them, and
 //! the ASiC-E containers that evidence is kept in.
 
+pub mod container;
 mod cover;
 pub mod hash_chain;
 
