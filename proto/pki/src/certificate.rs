@@ -381,7 +381,7 @@ impl Certificate {
 
     /// Whether it is self-issued: subject and issuer are the same name.
     pub fn is_self_issued(&self) -> bool {
-        self.0.issuer == self.0.subject
+        self.0.issuer.matches(&self.0.subject)
     }
 
     /// Whether it has a critical extension, or name constraints, that we do not process.
@@ -484,7 +484,7 @@ impl Certificate {
 
     /// As [`Self::is_issued_by`], with a choice about SHA-1.
     pub fn is_issued_by_with(&self, issuer: &Certificate, legacy: LegacyDigests) -> bool {
-        self.issuer() == issuer.subject()
+        self.issuer().matches(issuer.subject())
             && self.verify_signature(issuer.public_key(), legacy).is_ok()
     }
 }

@@ -22,6 +22,7 @@ pub mod ocsp;
 mod path;
 pub mod pem;
 mod signer;
+pub mod tsp;
 
 pub use algorithm::SignatureAlgorithm;
 pub use certificate::{

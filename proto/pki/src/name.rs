@@ -203,6 +203,37 @@ impl Name {
             .map(|attribute| attribute.value.as_str())
     }
 
+    /// Whether both are the same name in the sense of RFC 5280 section 7.1: equal
+    /// attributes in the same order, regardless of string type, letter case and
+    /// repeated blanks. This is how issuer and subject are compared, as Java does.
+    pub fn matches(&self, other: &Name) -> bool {
+        self.der == other.der
+            || (self.attributes.len() == other.attributes.len()
+                && self
+                    .attributes
+                    .iter()
+                    .zip(other.attributes.iter())
+                    .all(|(ours, theirs)| ours.rdn == theirs.rdn && ours.matches(theirs)))
+    }
+
+    /// As [`Self::matches`], in whatever order the attributes stand. X-Road's own
+    /// responders write their name into an OCSP response in reverse, and
+    /// its verifier takes that.
+    pub fn matches_in_any_order(&self, other: &Name) -> bool {
+        if self.matches(other) {
+            return true;
+        }
+        let mut unmatched: Vec<&Attribute> = other.attributes.iter().collect();
+        self.attributes.len() == unmatched.len()
+            && self.attributes.iter().all(|ours| {
+                unmatched
+                    .iter()
+                    .position(|theirs| ours.matches(theirs))
+                    .map(|position| unmatched.swap_remove(position))
+                    .is_some()
+            })
+    }
+
     /// The RFC 2253 form exactly as Java's `X500Principal.getName()` writes it,
     /// which X-Road puts into `X509IssuerName` (S6): last RDN first, types
     /// without a keyword in numbers with their value in hexadecimal DER.
@@ -227,6 +258,20 @@ impl Name {
 }
 
 impl Attribute {
+    /// Equal type, and a value that differs at most in string type, letter case and repeated blanks.
+    fn matches(&self, other: &Attribute) -> bool {
+        if self.kind != other.kind {
+            return false;
+        }
+        if self.value_der == other.value_der {
+            return true;
+        }
+        let words = |text: &str| -> Vec<String> {
+            text.split_whitespace().map(str::to_lowercase).collect()
+        };
+        self.is_string && other.is_string && words(&self.value) == words(&other.value)
+    }
+
     fn write_rfc2253(&self, text: &mut String) {
         if !self.kind.has_rfc2253_keyword() || !self.is_string {
             let oid = match &self.kind {
@@ -261,7 +306,7 @@ impl Attribute {
     }
 }
 
-/// Equality of the encodings.
+/// Equality of the encodings; see [`Name::matches`] for equality of meaning.
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
         self.der == other.der
@@ -405,6 +450,28 @@ mod tests {
         for cut in 0..name.der().len() {
             assert!(Name::decode(&name.der()[..cut]).is_err());
         }
+    }
+
+    #[test]
+    fn names_match_by_meaning() {
+        let name = |o: &str, cn: &str| {
+            Name::builder()
+                .push(AttributeType::Organization, o)
+                .push(AttributeType::CommonName, cn)
+                .build()
+                .unwrap()
+        };
+        let reversed = Name::builder()
+            .push(AttributeType::CommonName, "ca")
+            .push(AttributeType::Organization, "Test  one ")
+            .build()
+            .unwrap();
+        assert!(name("Test One", "CA").matches(&name("test  one", "ca")));
+        assert!(!name("Test One", "CA").matches(&name("TestOne", "CA")));
+        assert!(!name("Test One", "CA").matches(&reversed));
+        assert!(name("Test One", "CA").matches_in_any_order(&reversed));
+        assert!(!name("CA", "CA").matches_in_any_order(&reversed));
+        assert_ne!(name("A", "b"), name("a", "b"));
     }
 
     #[test]

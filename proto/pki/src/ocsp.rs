@@ -11,6 +11,7 @@ use crate::certificate::{
 };
 use crate::der::{self, DerError, Reader, Writer};
 use crate::digest::{Digest, DigestAlgorithm};
+use crate::name::Name;
 use crate::signer::{SignError, Signer};
 
 /// Longest request that is decoded, in bytes.
@@ -273,7 +274,7 @@ pub struct SingleResponse {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum ResponderId {
-    Name(Vec<u8>),
+    Name(Name),
     KeyHash(Vec<u8>),
 }
 
@@ -593,7 +594,7 @@ impl Response {
             .filter(|algorithm| legacy.accept(*algorithm))
             .ok_or(OcspError::BadSignature)?;
         let names_responder = |candidate: &&Certificate| match &basic.responder {
-            ResponderId::Name(name) => candidate.subject().der() == name,
+            ResponderId::Name(name) => candidate.subject().matches_in_any_order(name),
             ResponderId::KeyHash(hash) => candidate.public_key().key_identifier().as_ref() == hash,
         };
         let mut failure = OcspError::Unauthorised;
@@ -668,7 +669,7 @@ fn read_basic(basic: &[u8], whole: &[u8]) -> Result<Basic, OcspError> {
     fields.optional(der::context(0))?;
     let responder = fields.element()?;
     let responder = match responder.tag {
-        tag if tag == der::context(1) => ResponderId::Name(responder.contents.to_vec()),
+        tag if tag == der::context(1) => ResponderId::Name(Name::decode(responder.contents)?),
         tag if tag == der::context(2) => {
             ResponderId::KeyHash(responder.reader().octet_string()?.to_vec())
         }

@@ -180,7 +180,7 @@ impl Search<'_> {
         let last = path[path.len() - 1].clone();
         let mut failure = None;
         for anchor in self.anchors {
-            if anchor.subject() != last.issuer() {
+            if !anchor.subject().matches(last.issuer()) {
                 continue;
             }
             match self
@@ -196,7 +196,7 @@ impl Search<'_> {
             }
         }
         for intermediate in self.intermediates {
-            if intermediate.subject() != last.issuer() || path.contains(intermediate) {
+            if !intermediate.subject().matches(last.issuer()) || path.contains(intermediate) {
                 continue;
             }
             if path.len() >= MAX_PATH_LENGTH {

@@ -1,0 +1,839 @@
+//! Time-stamps (RFC 3161, RFC 5816), client and authority.
+//!
+//! A token is a CMS SignedData (RFC 5652). Authorities' libraries write it in
+//! BER with indefinite lengths too, so it is brought into definite form first.
+
+use std::ops::Range;
+
+use time::OffsetDateTime;
+
+use crate::algorithm::{RSA_ENCRYPTION, SignatureAlgorithm, read_digest};
+use crate::certificate::{
+    Certificate, CertificateError, LegacyDigests, MAX_SERIAL_LENGTH, decimal,
+};
+use crate::der::{self, DerError, Reader, Writer};
+use crate::digest::{Digest, DigestAlgorithm};
+use crate::name::Name;
+use crate::signer::{SignError, Signer};
+
+/// Longest request that is decoded, in bytes.
+pub const MAX_REQUEST_LENGTH: usize = 4 * 1024;
+/// Longest response or token that is decoded, in bytes.
+pub const MAX_TOKEN_LENGTH: usize = 256 * 1024;
+/// Most certificates in a token.
+pub const MAX_CERTIFICATES: usize = 32;
+
+/// id-signedData.
+const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+/// id-ct-TSTInfo.
+const TST_INFO: &[u8] = &[
+    0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x04,
+];
+/// id-contentType.
+const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
+/// id-messageDigest.
+const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
+/// id-signingTime.
+const SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
+/// id-aa-signingCertificate, SHA-1 (RFC 2634).
+const SIGNING_CERTIFICATE: &[u8] = &[
+    0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0c,
+];
+/// id-aa-signingCertificateV2 (RFC 5035).
+const SIGNING_CERTIFICATE_V2: &[u8] = &[
+    0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x2f,
+];
+
+/// Why bytes are not a time-stamp request or token, or a token does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TspError {
+    /// Not the ASN.1 of this structure, or beyond the limits.
+    #[error("not a time-stamp: {0}")]
+    Malformed(#[from] DerError),
+    /// A certificate within the token does not decode.
+    #[error("a certificate in the time-stamp: {0}")]
+    Certificate(#[from] CertificateError),
+    /// The authority refused; nothing is stamped.
+    #[error("the time-stamping authority refused with status {status}: {text}")]
+    Refused {
+        /// PKIStatus (RFC 3161 section 2.4.2).
+        status: u64,
+        /// What the authority says about it.
+        text: String,
+    },
+    /// The token stamps other data.
+    #[error("the time-stamp is over other data")]
+    WrongImprint,
+    /// The token's nonce is not the request's.
+    #[error("the time-stamp has another nonce than the request")]
+    WrongNonce,
+    /// The signer is not among the approved authorities.
+    #[error("the signer of the time-stamp is not an approved authority")]
+    UnknownSigner,
+    /// The signature or a digest in it is wrong, or of an algorithm or key that is refused.
+    #[error("the signature of the time-stamp is not valid")]
+    BadSignature,
+    /// A signed attribute that must be there is missing or says something else.
+    #[error("a signed attribute of the time-stamp is missing or wrong")]
+    Attributes,
+    /// The authority's certificate was not valid at the stamped time.
+    #[error("the time-stamping authority's certificate was not valid at the stamped time")]
+    SignerNotValid,
+}
+
+/// A request for a time-stamp (RFC 3161 section 2.4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Digest algorithm of the imprint; `None` if we do not know it.
+    pub algorithm: Option<DigestAlgorithm>,
+    /// Digest of the data.
+    pub imprint: Digest,
+    /// The policy asked for, dotted.
+    pub policy: Option<String>,
+    /// A number that the token shall repeat, contents octets of the INTEGER.
+    pub nonce: Option<Vec<u8>>,
+    /// Whether the token shall hold the authority's certificate.
+    pub certificate_wanted: bool,
+}
+
+impl Request {
+    /// The request that X-Road makes (A6): certificate wanted, no policy.
+    pub fn new(algorithm: DigestAlgorithm, imprint: Digest) -> Self {
+        Request {
+            algorithm: Some(algorithm),
+            imprint,
+            policy: None,
+            nonce: None,
+            certificate_wanted: true,
+        }
+    }
+
+    /// Adds a nonce from random octets.
+    #[must_use]
+    pub fn with_nonce(mut self, random: &[u8]) -> Self {
+        let mut writer = Writer::new();
+        writer.unsigned(random);
+        self.nonce = Reader::new(&writer.into_bytes())
+            .integer()
+            .ok()
+            .map(<[u8]>::to_vec);
+        self
+    }
+
+    /// The request in DER.
+    pub fn encode(&self) -> Vec<u8> {
+        // TimeStampReq ::= SEQUENCE { version 1, messageImprint, reqPolicy, nonce, certReq DEFAULT FALSE, extensions [0] }
+        Writer::sequence_of(|writer| {
+            writer.small_integer(1);
+            write_imprint(writer, self.algorithm, &self.imprint);
+            if let Some(policy) = self.policy.as_deref().and_then(der::oid_from_text) {
+                writer.oid(&policy);
+            }
+            if let Some(nonce) = &self.nonce {
+                writer.primitive(der::INTEGER, nonce);
+            }
+            if self.certificate_wanted {
+                writer.boolean(true);
+            }
+        })
+    }
+
+    /// Decodes a request.
+    ///
+    /// # Errors
+    /// [`TspError::Malformed`].
+    pub fn decode(request: &[u8]) -> Result<Self, TspError> {
+        if request.len() > MAX_REQUEST_LENGTH {
+            return Err(DerError::Length.into());
+        }
+        let mut outer = Reader::new(request);
+        let mut fields = outer.sequence()?;
+        outer.finish()?;
+        if fields.small_integer()? != 1 {
+            return Err(DerError::Contents.into());
+        }
+        let (algorithm, imprint) = read_imprint(&mut fields)?;
+        let policy = match fields.peek() {
+            Some(der::OID) => Some(der::oid_text(fields.oid()?)),
+            _ => None,
+        };
+        let nonce = match fields.peek() {
+            Some(der::INTEGER) => Some(fields.integer()?.to_vec()),
+            _ => None,
+        };
+        let certificate_wanted = match fields.peek() {
+            Some(der::BOOLEAN) => fields.boolean()?,
+            _ => false,
+        };
+        // An extension that we do not know may be refused (section 2.4.1); nobody sends any.
+        fields.finish()?;
+        Ok(Request {
+            algorithm,
+            imprint,
+            policy,
+            nonce,
+            certificate_wanted,
+        })
+    }
+}
+
+fn write_imprint(writer: &mut Writer, algorithm: Option<DigestAlgorithm>, imprint: &Digest) {
+    writer.sequence(|writer| {
+        writer.sequence(|writer| {
+            writer.oid(algorithm.unwrap_or(DigestAlgorithm::Sha512).oid());
+            writer.null();
+        });
+        writer.octet_string(imprint.as_ref());
+    });
+}
+
+fn read_imprint(fields: &mut Reader<'_>) -> Result<(Option<DigestAlgorithm>, Digest), DerError> {
+    let mut imprint = fields.sequence()?;
+    let algorithm = read_digest(&mut imprint)?;
+    let value = imprint.octet_string()?;
+    imprint.finish()?;
+    if algorithm.is_some_and(|algorithm| algorithm.length() != value.len()) {
+        return Err(DerError::Contents);
+    }
+    let digest = Digest::from_bytes(value).ok_or(DerError::Contents)?;
+    Ok((algorithm, digest))
+}
+
+/// Why an authority refuses (RFC 3161 section 2.4.2, PKIFailureInfo).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// badAlg: the digest algorithm is not known or refused.
+    BadAlgorithm,
+    /// badDataFormat: the request does not decode.
+    BadDataFormat,
+    /// timeNotAvailable.
+    TimeNotAvailable,
+    /// unacceptedPolicy: we do not stamp under this policy.
+    UnacceptedPolicy,
+    /// systemFailure.
+    SystemFailure,
+}
+
+impl Failure {
+    const fn bit(self) -> usize {
+        match self {
+            Failure::BadAlgorithm => 0,
+            Failure::BadDataFormat => 5,
+            Failure::TimeNotAvailable => 14,
+            Failure::UnacceptedPolicy => 15,
+            Failure::SystemFailure => 25,
+        }
+    }
+}
+
+/// Decodes a TimeStampResp and gives its token.
+///
+/// # Errors
+/// [`TspError::Refused`] unless the status is granted or grantedWithMods; A6 takes only those.
+pub fn decode_response(response: &[u8]) -> Result<Token, TspError> {
+    if response.len() > MAX_TOKEN_LENGTH {
+        return Err(DerError::Length.into());
+    }
+    let response = der::to_definite(response)?;
+    let mut outer = Reader::new(&response);
+    let mut fields = outer.sequence()?;
+    outer.finish()?;
+    // PKIStatusInfo ::= SEQUENCE { status INTEGER, statusString SEQUENCE OF UTF8String, failInfo BIT STRING }
+    let mut information = fields.sequence()?;
+    let status = information.small_integer()?;
+    let mut text = String::new();
+    if let Some(strings) = information.optional(der::SEQUENCE)? {
+        let mut strings = strings.reader();
+        while !strings.is_empty() {
+            let line = strings.element()?.contents;
+            text.extend(
+                String::from_utf8_lossy(line)
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(200),
+            );
+        }
+    }
+    if status > 1 {
+        return Err(TspError::Refused { status, text });
+    }
+    let token = fields.expect(der::SEQUENCE)?;
+    fields.finish()?;
+    Token::decode(token.whole)
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum SignerId {
+    IssuerAndSerial(Name, Vec<u8>),
+    KeyIdentifier(Vec<u8>),
+}
+
+impl SignerId {
+    fn names(&self, certificate: &Certificate) -> bool {
+        match self {
+            SignerId::IssuerAndSerial(issuer, serial) => {
+                certificate.issuer().matches(issuer) && certificate.serial() == serial
+            }
+            SignerId::KeyIdentifier(identifier) => {
+                certificate.subject_key_identifier() == Some(identifier.as_slice())
+            }
+        }
+    }
+}
+
+/// A decoded time-stamp token, not verified.
+#[derive(Debug, Clone)]
+pub struct Token {
+    der: Vec<u8>,
+    info: Range<usize>,
+    algorithm: Option<DigestAlgorithm>,
+    imprint: Digest,
+    policy: String,
+    serial: Vec<u8>,
+    time: OffsetDateTime,
+    nonce: Option<Vec<u8>>,
+    certificates: Vec<Certificate>,
+    signer: SignerId,
+    signer_digest: Option<DigestAlgorithm>,
+    attributes: Range<usize>,
+    signature_algorithm: Option<SignatureAlgorithm>,
+    signature: Range<usize>,
+}
+
+/// What a verified token says. Made only by [`Token::verify`].
+#[derive(Debug, Clone)]
+pub struct TimeStamp {
+    time: OffsetDateTime,
+    serial: String,
+    policy: String,
+    signer: Certificate,
+}
+
+impl TimeStamp {
+    /// The stamped time.
+    pub fn time(&self) -> OffsetDateTime {
+        self.time
+    }
+
+    /// The token's serial number in decimal.
+    pub fn serial(&self) -> &str {
+        &self.serial
+    }
+
+    /// The authority's policy, dotted.
+    pub fn policy(&self) -> &str {
+        &self.policy
+    }
+
+    /// The approved authority that signed.
+    pub fn signer(&self) -> &Certificate {
+        &self.signer
+    }
+}
+
+fn range_of(part: &[u8], whole: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+    start..start + part.len()
+}
+
+impl Token {
+    /// Decodes a token: a bare ContentInfo, as `META-INF/timestamp.tst` and the
+    /// XAdES time-stamp element hold it.
+    ///
+    /// # Errors
+    /// [`TspError::Malformed`] or [`TspError::Certificate`].
+    pub fn decode(token: &[u8]) -> Result<Self, TspError> {
+        if token.len() > MAX_TOKEN_LENGTH {
+            return Err(DerError::Length.into());
+        }
+        let der = der::to_definite(token)?;
+        let parsed = parse_token(&der)?;
+        Ok(Token { der, ..parsed })
+    }
+
+    /// The token in definite form; what was DER is unchanged.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The stamped time, unverified.
+    pub fn time(&self) -> OffsetDateTime {
+        self.time
+    }
+
+    /// The nonce, unverified.
+    pub fn nonce(&self) -> Option<&[u8]> {
+        self.nonce.as_deref()
+    }
+
+    /// Digest algorithm and digest of the stamped data, unverified.
+    pub fn imprint(&self) -> (Option<DigestAlgorithm>, &Digest) {
+        (self.algorithm, &self.imprint)
+    }
+
+    /// The certificates within the token.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
+    }
+
+    /// Refuses a token that does not repeat the nonce of `request`.
+    ///
+    /// # Errors
+    /// [`TspError::WrongNonce`].
+    pub fn check_nonce(&self, request: &Request) -> Result<(), TspError> {
+        if request.nonce.is_none() || request.nonce == self.nonce {
+            Ok(())
+        } else {
+            Err(TspError::WrongNonce)
+        }
+    }
+
+    /// Verifies the token over data with this digest. Its signer must be one of
+    /// `approved` (`approvedTSA/cert` of the shared parameters). SHA-1 is refused.
+    ///
+    /// # Errors
+    /// See [`TspError`].
+    pub fn verify(
+        &self,
+        algorithm: DigestAlgorithm,
+        imprint: &Digest,
+        approved: &[Certificate],
+    ) -> Result<TimeStamp, TspError> {
+        self.verify_with(algorithm, imprint, approved, LegacyDigests::Refuse)
+    }
+
+    /// As [`Self::verify`], with a choice about SHA-1.
+    ///
+    /// # Errors
+    /// See [`TspError`].
+    pub fn verify_with(
+        &self,
+        algorithm: DigestAlgorithm,
+        imprint: &Digest,
+        approved: &[Certificate],
+        legacy: LegacyDigests,
+    ) -> Result<TimeStamp, TspError> {
+        if self.algorithm != Some(algorithm) || &self.imprint != imprint {
+            return Err(TspError::WrongImprint);
+        }
+        let signer = approved
+            .iter()
+            .find(|certificate| self.signer.names(certificate))
+            .ok_or(TspError::UnknownSigner)?;
+        let digest = self.signer_digest.ok_or(TspError::BadSignature)?;
+        let signature_algorithm = self
+            .signature_algorithm
+            .filter(|algorithm| algorithm.digest() == digest)
+            .filter(|signature| {
+                legacy.accept(*signature)
+                    && (legacy == LegacyDigests::AllowSha1 || !algorithm.is_weak())
+            })
+            .ok_or(TspError::BadSignature)?;
+        let attributes = &self.der[self.attributes.clone()];
+        self.check_attributes(Reader::new(attributes), digest, signer)?;
+        // The signature covers the attributes as SET OF, not as the [0] that carries them (RFC 5652 section 5.4).
+        let mut signed = Vec::with_capacity(attributes.len() + 4);
+        der::write_element(&mut signed, der::SET, attributes);
+        signer
+            .public_key()
+            .verify(
+                signature_algorithm,
+                &signed,
+                &self.der[self.signature.clone()],
+            )
+            .map_err(|_| TspError::BadSignature)?;
+        if !signer.valid_at(self.time) {
+            return Err(TspError::SignerNotValid);
+        }
+        Ok(TimeStamp {
+            time: self.time,
+            serial: decimal(&self.serial),
+            policy: self.policy.clone(),
+            signer: signer.clone(),
+        })
+    }
+
+    /// contentType and messageDigest must bind the TSTInfo, signingCertificate the signer.
+    fn check_attributes(
+        &self,
+        mut attributes: Reader<'_>,
+        digest: DigestAlgorithm,
+        signer: &Certificate,
+    ) -> Result<(), TspError> {
+        let mut content_type = false;
+        let mut message_digest = false;
+        let mut signing_certificate = false;
+        while !attributes.is_empty() {
+            let mut attribute = attributes.sequence()?;
+            let oid = attribute.oid()?;
+            let mut values = attribute.expect(der::SET)?.reader();
+            attribute.finish()?;
+            match oid {
+                CONTENT_TYPE => content_type = values.oid()? == TST_INFO,
+                MESSAGE_DIGEST => {
+                    let expected = digest.digest(&self.der[self.info.clone()]);
+                    if values.octet_string()? != expected.as_ref() {
+                        return Err(TspError::BadSignature);
+                    }
+                    message_digest = true;
+                }
+                SIGNING_CERTIFICATE | SIGNING_CERTIFICATE_V2 => {
+                    let mut list = values.sequence()?.sequence()?;
+                    let mut first = list.sequence()?;
+                    let algorithm = if oid == SIGNING_CERTIFICATE {
+                        DigestAlgorithm::Sha1
+                    } else if first.peek() == Some(der::SEQUENCE) {
+                        read_digest(&mut first)?.ok_or(TspError::Attributes)?
+                    } else {
+                        DigestAlgorithm::Sha256
+                    };
+                    if first.octet_string()? != algorithm.digest(signer.der()).as_ref() {
+                        return Err(TspError::Attributes);
+                    }
+                    signing_certificate = true;
+                }
+                _ => {}
+            }
+        }
+        if content_type && message_digest && signing_certificate {
+            Ok(())
+        } else {
+            Err(TspError::Attributes)
+        }
+    }
+
+    /// The token with `certificate` in it, if it is not there yet (A6).
+    ///
+    /// # Errors
+    /// [`TspError::Malformed`] should the token not decode any more.
+    pub fn with_certificate(self, certificate: &Certificate) -> Result<Self, TspError> {
+        if self.certificates.contains(certificate) {
+            return Ok(self);
+        }
+        let mut outer = Reader::new(&self.der).sequence()?;
+        let content_type = outer.oid()?;
+        let mut fields = outer.expect(der::context(0))?.reader().sequence()?;
+        let before = [
+            fields.expect(der::INTEGER)?,
+            fields.expect(der::SET)?,
+            fields.expect(der::SEQUENCE)?,
+        ];
+        let certificates = fields.optional(der::context(0))?;
+        let behind = fields.rest();
+        let token = Writer::sequence_of(|writer| {
+            writer.oid(content_type);
+            writer.constructed(der::context(0), |writer| {
+                writer.sequence(|writer| {
+                    for element in before {
+                        writer.raw(element.whole);
+                    }
+                    writer.constructed(der::context(0), |writer| {
+                        if let Some(certificates) = certificates {
+                            writer.raw(certificates.contents);
+                        }
+                        writer.raw(certificate.der());
+                    });
+                    writer.raw(behind);
+                });
+            });
+        });
+        Token::decode(&token)
+    }
+}
+
+fn parse_token(der: &[u8]) -> Result<Token, TspError> {
+    // ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT SignedData }
+    let mut outer = Reader::new(der);
+    let mut fields = outer.sequence()?;
+    outer.finish()?;
+    if fields.oid()? != SIGNED_DATA {
+        return Err(DerError::Contents.into());
+    }
+    let mut tagged = fields.expect(der::context(0))?.reader();
+    fields.finish()?;
+    // SignedData ::= SEQUENCE { version, digestAlgorithms, encapContentInfo, certificates [0], crls [1], signerInfos }
+    let mut fields = tagged.sequence()?;
+    tagged.finish()?;
+    fields.small_integer()?;
+    fields.expect(der::SET)?;
+    let mut content = fields.sequence()?;
+    if content.oid()? != TST_INFO {
+        return Err(DerError::Contents.into());
+    }
+    let mut tagged = content.expect(der::context(0))?.reader();
+    content.finish()?;
+    let info = tagged.octet_string()?;
+    tagged.finish()?;
+    let mut certificates = Vec::new();
+    if let Some(list) = fields.optional(der::context(0))? {
+        let mut list = list.reader();
+        while !list.is_empty() {
+            let choice = list.element()?;
+            // Other choices are attribute certificates, which say nothing to us.
+            if choice.tag == der::SEQUENCE {
+                if certificates.len() >= MAX_CERTIFICATES {
+                    return Err(DerError::Contents.into());
+                }
+                certificates.push(Certificate::decode(choice.whole)?);
+            }
+        }
+    }
+    fields.optional(der::context(1))?;
+    let mut signers = fields.expect(der::SET)?.reader();
+    fields.finish()?;
+    // SignerInfo ::= SEQUENCE { version, sid, digestAlgorithm, signedAttrs [0], signatureAlgorithm, signature, unsignedAttrs [1] }
+    // A token has exactly one (RFC 3161 section 2.4.2).
+    let mut fields = signers.sequence()?;
+    signers.finish()?;
+    fields.small_integer()?;
+    let sid = fields.element()?;
+    let signer = match sid.tag {
+        der::SEQUENCE => {
+            let mut pair = sid.reader();
+            let issuer = Name::decode(pair.expect(der::SEQUENCE)?.whole)?;
+            let serial = pair.integer()?.to_vec();
+            pair.finish()?;
+            SignerId::IssuerAndSerial(issuer, serial)
+        }
+        tag if tag == der::context_primitive(0) => SignerId::KeyIdentifier(sid.contents.to_vec()),
+        _ => return Err(DerError::Contents.into()),
+    };
+    let signer_digest = read_digest(&mut fields)?;
+    let attributes = fields.expect(der::context(0))?;
+    let signature_algorithm = read_signature_algorithm(fields.sequence()?, signer_digest)?;
+    let signature = fields.octet_string()?;
+    fields.optional(der::context(1))?;
+    fields.finish()?;
+
+    // TSTInfo ::= SEQUENCE { version 1, policy, messageImprint, serialNumber, genTime, accuracy, ordering, nonce, tsa [0], extensions [1] }
+    let mut outer = Reader::new(info);
+    let mut fields = outer.sequence()?;
+    outer.finish()?;
+    if fields.small_integer()? != 1 {
+        return Err(DerError::Contents.into());
+    }
+    let policy = der::oid_text(fields.oid()?);
+    let (algorithm, imprint) = read_imprint(&mut fields)?;
+    let serial = fields.integer()?.to_vec();
+    if serial.len() > MAX_SERIAL_LENGTH {
+        return Err(DerError::Contents.into());
+    }
+    let time = fields.generalized_time()?;
+    fields.optional(der::SEQUENCE)?;
+    fields.optional(der::BOOLEAN)?;
+    let nonce = match fields.peek() {
+        Some(der::INTEGER) => Some(fields.integer()?.to_vec()),
+        _ => None,
+    };
+    fields.optional(der::context(0))?;
+    fields.optional(der::context(1))?;
+    fields.finish()?;
+
+    Ok(Token {
+        info: range_of(info, der),
+        algorithm,
+        imprint,
+        policy,
+        serial,
+        time,
+        nonce,
+        certificates,
+        signer,
+        signer_digest,
+        attributes: range_of(attributes.contents, der),
+        signature_algorithm,
+        signature: range_of(signature, der),
+        der: Vec::new(),
+    })
+}
+
+/// CMS signers may give the bare key type and leave the digest to digestAlgorithm (RFC 3370 section 3.2).
+fn read_signature_algorithm(
+    identifier: Reader<'_>,
+    digest: Option<DigestAlgorithm>,
+) -> Result<Option<SignatureAlgorithm>, DerError> {
+    let mut peek = identifier;
+    if peek.oid()? == RSA_ENCRYPTION {
+        return Ok(digest.map(SignatureAlgorithm::RsaPkcs1));
+    }
+    SignatureAlgorithm::read(identifier)
+}
+
+/// What an authority puts into a token besides the request's own.
+#[derive(Debug, Clone)]
+pub struct Stamp<'a> {
+    /// Policy, contents octets of the OBJECT IDENTIFIER come from this dotted form.
+    pub policy: &'a str,
+    /// Serial number, big-endian, never used twice by an authority.
+    pub serial: &'a [u8],
+    /// The time; written with milliseconds.
+    pub time: OffsetDateTime,
+    /// How far the clock may be off, in whole seconds; left out if zero.
+    pub accuracy_seconds: u64,
+}
+
+/// Why an authority made no token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StampError {
+    /// The signer failed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The policy of the settings is not an OBJECT IDENTIFIER.
+    #[error("the policy of the time-stamping authority is not an object identifier")]
+    Policy,
+    /// The request's digest algorithm is not known.
+    #[error("the digest algorithm of the request is not known")]
+    Algorithm,
+}
+
+/// Builds a granted TimeStampResp for `request`, signed by `signer` whose certificate is `authority`.
+///
+/// # Errors
+/// See [`StampError`].
+pub fn build_response(
+    request: &Request,
+    stamp: &Stamp<'_>,
+    authority: &Certificate,
+    signer: &dyn Signer,
+) -> Result<Vec<u8>, StampError> {
+    let token = build_token(request, stamp, authority, signer)?;
+    Ok(Writer::sequence_of(|writer| {
+        writer.sequence(|writer| writer.small_integer(0));
+        writer.raw(&token);
+    }))
+}
+
+/// Builds the bare token for `request`.
+///
+/// # Errors
+/// See [`StampError`].
+pub fn build_token(
+    request: &Request,
+    stamp: &Stamp<'_>,
+    authority: &Certificate,
+    signer: &dyn Signer,
+) -> Result<Vec<u8>, StampError> {
+    let policy = der::oid_from_text(stamp.policy).ok_or(StampError::Policy)?;
+    let imprint_algorithm = request.algorithm.ok_or(StampError::Algorithm)?;
+    let info = Writer::sequence_of(|writer| {
+        writer.small_integer(1);
+        writer.oid(&policy);
+        write_imprint(writer, Some(imprint_algorithm), &request.imprint);
+        writer.unsigned(stamp.serial);
+        writer.generalized_time_milliseconds(stamp.time);
+        if stamp.accuracy_seconds > 0 {
+            writer.sequence(|writer| writer.small_integer(stamp.accuracy_seconds));
+        }
+        if let Some(nonce) = &request.nonce {
+            writer.primitive(der::INTEGER, nonce);
+        }
+        // tsa [0] GeneralName, directoryName [4]
+        writer.constructed(der::context(0), |writer| {
+            writer.constructed(der::context(4), |writer| {
+                writer.raw(authority.subject().der());
+            });
+        });
+    });
+    let digest = signer.algorithm().digest();
+    let attributes = signed_attributes(&info, digest, stamp.time, authority);
+    let mut signed = Vec::with_capacity(attributes.len() + 4);
+    der::write_element(&mut signed, der::SET, &attributes);
+    let signature = signer.sign(&signed)?;
+    let digest_identifier = |writer: &mut Writer| {
+        writer.sequence(|writer| {
+            writer.oid(digest.oid());
+            writer.null();
+        });
+    };
+    Ok(Writer::sequence_of(|writer| {
+        writer.oid(SIGNED_DATA);
+        writer.constructed(der::context(0), |writer| {
+            writer.sequence(|writer| {
+                // Version 3: the content is not id-data (RFC 5652 section 5.1).
+                writer.small_integer(3);
+                writer.constructed(der::SET, digest_identifier);
+                writer.sequence(|writer| {
+                    writer.oid(TST_INFO);
+                    writer.constructed(der::context(0), |writer| writer.octet_string(&info));
+                });
+                if request.certificate_wanted {
+                    writer.constructed(der::context(0), |writer| writer.raw(authority.der()));
+                }
+                writer.constructed(der::SET, |writer| {
+                    writer.sequence(|writer| {
+                        writer.small_integer(1);
+                        write_issuer_and_serial(writer, authority.issuer(), authority.serial());
+                        digest_identifier(writer);
+                        writer.constructed(der::context(0), |writer| writer.raw(&attributes));
+                        match signer.algorithm() {
+                            // The spelling that every CMS reader knows (RFC 3370 section 3.2).
+                            SignatureAlgorithm::RsaPkcs1(_) => writer.sequence(|writer| {
+                                writer.oid(RSA_ENCRYPTION);
+                                writer.null();
+                            }),
+                            other => other.write(writer),
+                        }
+                        writer.octet_string(&signature);
+                    });
+                });
+            });
+        });
+    }))
+}
+
+fn write_issuer_and_serial(writer: &mut Writer, issuer: &Name, serial: &[u8]) {
+    writer.sequence(|writer| {
+        writer.raw(issuer.der());
+        writer.primitive(der::INTEGER, serial);
+    });
+}
+
+/// The contents of the SET OF signed attributes, in DER's order.
+fn signed_attributes(
+    info: &[u8],
+    digest: DigestAlgorithm,
+    time: OffsetDateTime,
+    authority: &Certificate,
+) -> Vec<u8> {
+    let attribute = |oid: &[u8], value: &dyn Fn(&mut Writer)| {
+        Writer::sequence_of(|writer| {
+            writer.oid(oid);
+            writer.constructed(der::SET, |writer| value(writer));
+        })
+    };
+    let mut attributes = [
+        attribute(CONTENT_TYPE, &|writer| writer.oid(TST_INFO)),
+        attribute(SIGNING_TIME, &|writer| writer.validity_time(time)),
+        attribute(MESSAGE_DIGEST, &|writer| {
+            writer.octet_string(digest.digest(info).as_ref());
+        }),
+        attribute(SIGNING_CERTIFICATE_V2, &|writer| {
+            // SigningCertificateV2 { certs { ESSCertIDv2 { hashAlgorithm DEFAULT sha256, certHash } } }
+            writer.sequence(|writer| {
+                writer.sequence(|writer| {
+                    writer.sequence(|writer| {
+                        writer.octet_string(authority.sha256().as_ref());
+                    });
+                });
+            });
+        }),
+    ];
+    attributes.sort();
+    attributes.concat()
+}
+
+/// Builds a TimeStampResp that refuses.
+pub fn build_refusal(failure: Failure, text: &str) -> Vec<u8> {
+    Writer::sequence_of(|writer| {
+        writer.sequence(|writer| {
+            // rejection
+            writer.small_integer(2);
+            writer.sequence(|writer| writer.primitive(der::UTF8_STRING, text.as_bytes()));
+            let bit = failure.bit();
+            let mut contents = vec![0u8; 2 + bit / 8];
+            contents[0] = 7 - (bit % 8) as u8;
+            contents[1 + bit / 8] = 0x80 >> (bit % 8);
+            writer.primitive(der::BIT_STRING, &contents);
+        });
+    })
+}
