@@ -9,9 +9,14 @@
 //! spelling of 7.8 (`invalid_soap`); the caller adds the prefix that says whose
 //! side failed ([`fault::FaultCode::new`]).
 
+pub mod asic_request;
 pub mod fault;
+pub mod metadata;
 pub mod multipart;
+pub mod path;
+pub mod rest;
 pub mod soap;
+pub mod soap_stream;
 pub mod transport;
 mod xml;
 

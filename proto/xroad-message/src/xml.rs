@@ -116,11 +116,6 @@ impl<'a> Scanner<'a> {
         self.open.len()
     }
 
-    /// Attributes of the element that the last `Start` told of, values as written.
-    pub fn attributes(&self) -> &[(&'a str, &'a str)] {
-        &self.attributes
-    }
-
     /// The attribute `local` in `namespace` (empty: in none) of the last `Start`.
     pub fn attribute(&self, namespace: &str, local: &str) -> Option<Cow<'a, str>> {
         for (name, value) in &self.attributes {

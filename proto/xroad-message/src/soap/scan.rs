@@ -40,7 +40,7 @@ struct Body<'a> {
 pub(super) fn decode(
     bytes: &Bytes,
     limits: &SoapLimits,
-    _expect: Expect,
+    expect: Expect,
 ) -> Result<Soap, SoapError> {
     let mut scanner = Scanner::new(bytes, limits.depth)?;
     let Event::Start(root) = scanner.next()? else {
@@ -104,7 +104,8 @@ pub(super) fn decode(
         protocol_version,
         security_server: header.security_server,
         represented_party: header.represented_party,
-        request_hash: header.request_hash,
+        // only answers have one (M2)
+        request_hash: header.request_hash.filter(|_| expect == Expect::Response),
         body_namespace: body_namespace.to_owned(),
         body_name: body_name.to_owned(),
         bytes: bytes.clone(),

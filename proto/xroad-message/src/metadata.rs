@@ -1,0 +1,1 @@
+//! Metadata of services (PR-META, PR-MREST; D1 to D6).
