@@ -1,15 +1,14 @@
 //! TCP and TLS connects of our clients.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openssl::ssl::Ssl;
 use tokio::net::TcpStream;
-use tokio_openssl::SslStream;
 
 use crate::error::{ClientError, Phase, describe};
 use crate::exchange::{ClientStream, Exchange};
+use crate::stream::TlsStream;
 use crate::tls;
 
 /// Connects to `host:port` and, with a session, does the TLS handshake.
@@ -54,17 +53,14 @@ async fn open_unlimited(
     match session {
         None => Exchange::open(ClientStream::Plain(stream), address.clone(), None, None).await,
         Some(session) => {
-            let mut stream = SslStream::new(session, stream).map_err(|error| ClientError::Tls {
+            let mut stream = TlsStream::new(session, stream).map_err(|error| ClientError::Tls {
                 address: address.to_string(),
                 reason: error.to_string(),
             })?;
-            Pin::new(&mut stream)
-                .connect()
-                .await
-                .map_err(|error| ClientError::Tls {
-                    address: address.to_string(),
-                    reason: describe(&error),
-                })?;
+            stream.connect().await.map_err(|error| ClientError::Tls {
+                address: address.to_string(),
+                reason: describe(&error),
+            })?;
             let certificate = tls::peer_certificate(stream.ssl());
             let description = tls::description(stream.ssl());
             Exchange::open(

@@ -15,16 +15,16 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
-use tokio_openssl::SslStream;
 
 use crate::body::{Body, BodyError};
 use crate::connection::{PeerCertificate, TlsDescription};
 use crate::error::{ClientError, Phase};
+use crate::stream::TlsStream;
 
 /// A client's socket, with or without TLS.
 pub(crate) enum ClientStream {
     Plain(TcpStream),
-    Tls(SslStream<TcpStream>),
+    Tls(TlsStream),
 }
 
 impl AsyncRead for ClientStream {

@@ -19,6 +19,7 @@ mod http_client;
 mod peer_client;
 mod pool;
 mod serve;
+mod stream;
 mod tls;
 
 pub use body::{Body, BodyError, BodySender, ReaderGone};

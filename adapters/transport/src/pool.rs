@@ -22,6 +22,10 @@ pub(crate) struct Shelf {
 }
 
 #[derive(Default)]
+#[allow(
+    clippy::vec_box,
+    reason = "connections are large, and move between shelf and request"
+)]
 struct Idle {
     connections: Vec<Box<Exchange>>,
     closed: bool,
@@ -57,8 +61,8 @@ impl Home for Shelf {
 const SWEEP: Duration = Duration::from_secs(5);
 
 impl<K: Hash + Eq + Clone + Send + 'static> Pool<K> {
-    /// Must be called inside a Tokio runtime: starts the task that ends connections idle for longer
-    /// than `idle_timeout`.
+    /// Connections idle for longer than `idle_timeout` are ended by a task that lives while there are
+    /// destinations.
     pub(crate) fn new(max_idle: usize, idle_timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
             idle: Mutex::new(HashMap::new()),

@@ -17,12 +17,12 @@ use hyper_util::rt::TokioIo;
 use openssl::ssl::Ssl;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_openssl::SslStream;
 
 use crate::body::Body;
 use crate::connection::{Connection, ResponseGuard, TickLimits};
 use crate::error::TlsSetupError;
 use crate::exchange::MAX_BUFFER;
+use crate::stream::TlsStream;
 use crate::tls::{self, PeerTls, ServerTls};
 
 /// Says whether a client's address should be served even beyond [`ServeLimits::max_connections`]
@@ -346,14 +346,14 @@ async fn connection_task<H, F>(
             run(stream, connection, builder, handler).await;
         }
         Some(session) => {
-            let mut stream = match SslStream::new(session, stream) {
+            let mut stream = match TlsStream::new(session, stream) {
                 Ok(stream) => stream,
                 Err(error) => {
                     tracing::error!(%remote, %error, "no TLS for a connection");
                     return;
                 }
             };
-            match tokio::time::timeout(handshake_timeout, Pin::new(&mut stream).accept()).await {
+            match tokio::time::timeout(handshake_timeout, stream.accept()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::info!(%remote, %error, "TLS handshake with a client failed");
