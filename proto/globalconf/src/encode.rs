@@ -215,7 +215,8 @@ fn authority(xml: &mut Writer, name: &'static str, ca: &CaDescription, number: u
     xml.end();
 }
 
-fn client_id(xml: &mut Writer, name: &'static str, id: &ClientId) {
+/// Writes an element with the identifier of a member or subsystem.
+pub(crate) fn client_id(xml: &mut Writer, name: &'static str, id: &ClientId) {
     xml.start(name, Some(("ns2:objectType", id.object_type())));
     xml.text("ns2:xRoadInstance", &id.instance);
     xml.text("ns2:memberClass", &id.member_class);

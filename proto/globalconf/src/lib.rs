@@ -18,6 +18,7 @@ mod decode;
 pub mod directory;
 mod encode;
 mod mime;
+pub mod optional;
 pub mod parameters;
 pub mod stored;
 mod xml;

@@ -12,14 +12,13 @@ use pki::DigestAlgorithm;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use xroad_id::ClientId;
 
 use crate::certificate_profile::CertificateProfiles;
 use crate::configuration::{ConfigurationId, GlobalConfiguration, InstanceParameters};
-use crate::decode::client_id;
 use crate::directory;
+use crate::optional;
 use crate::parameters::{FormatVersion, PrivateParameters, SharedParameters};
-use crate::xml::{Document, ParametersError};
+use crate::xml::ParametersError;
 
 /// Name of the file with the code of the own instance.
 pub const INSTANCE_FILE: &str = "instance-identifier";
@@ -334,13 +333,14 @@ impl StoredDirectory {
         }
         if own {
             if let Some(part) = self.part(instance, NEXT_UPDATE_FILE) {
-                parameters.next_update_check = Some(read(part, next_update)?);
+                parameters.next_update_check = Some(read(part, optional::decode_next_update)?);
             }
             if let Some(part) = self.part(instance, FETCH_INTERVAL_FILE) {
-                parameters.ocsp_fetch_interval_seconds = Some(read(part, fetch_interval)?);
+                parameters.ocsp_fetch_interval_seconds =
+                    Some(read(part, optional::decode_fetch_interval)?);
             }
             if let Some(part) = self.part(instance, MONITORING_FILE) {
-                parameters.monitoring_client = read(part, monitoring_client)?;
+                parameters.monitoring_client = read(part, optional::decode_monitoring)?;
             }
         }
         Ok(parameters)
@@ -366,54 +366,6 @@ fn check_instance(part: &StoredPart, found: &str) -> Result<(), StoredError> {
             found: found.to_owned(),
         })
     }
-}
-
-fn next_update(bytes: &[u8]) -> Result<bool, ParametersError> {
-    const NAME: &str = "verifyNextUpdate";
-    single(bytes, NAME, |document| document.boolean(NAME))
-}
-
-fn fetch_interval(bytes: &[u8]) -> Result<u64, ParametersError> {
-    const NAME: &str = "ocspFetchInterval";
-    single(bytes, NAME, |document| document.value(NAME, "seconds"))
-}
-
-fn single<T>(
-    bytes: &[u8],
-    name: &'static str,
-    mut value: impl FnMut(&mut Document) -> Result<T, ParametersError>,
-) -> Result<T, ParametersError> {
-    let mut document = Document::open(bytes, "conf")?;
-    let mut found = None;
-    while let Some(element) = document.child()? {
-        if element.unqualified() == name {
-            found = Some(value(&mut document)?);
-        } else {
-            document.skip()?;
-        }
-    }
-    document.finish()?;
-    found.ok_or(ParametersError::Missing(name))
-}
-
-fn monitoring_client(bytes: &[u8]) -> Result<Option<ClientId>, ParametersError> {
-    let mut document = Document::open(bytes, "conf")?;
-    let mut client = None;
-    while let Some(element) = document.child()? {
-        if element.unqualified() != "monitoringClient" {
-            document.skip()?;
-            continue;
-        }
-        while let Some(element) = document.child()? {
-            if element.unqualified() == "monitoringClientId" {
-                client = Some(client_id(&mut document)?);
-            } else {
-                document.skip()?;
-            }
-        }
-    }
-    document.finish()?;
-    Ok(client)
 }
 
 /// Name of the directory of an instance: its code as Java's `URLEncoder` writes it,
