@@ -1,13 +1,28 @@
 //! The handle that services hold.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use bytes::Bytes;
 use messagelog::{
-    Committed, ConfigurationId, LogError, LogKeys, NewRecord, RecordId, RecordQuery, SealedBody,
-    SpoolLimits, SpoolOwner, StoredRecord,
+    BodyKey, BodyReader, CHUNK_ROOM, ChunkSealer, ChunkSource, Committed, ConfigurationId, Extent,
+    INLINE_LIMIT, Journal, JournalSettings, LogError, LogKeys, NewRecord, Pending, Randomness,
+    RecordId, RecordQuery, Recovery, SealedBody, Spool, SpoolLimits, SpoolOwner, SpoolShare, Stamp,
+    StampForm, Store, StoredRecord, TAG_LENGTH,
 };
+use tokio::sync::oneshot;
+
+use crate::files::FileDirectory;
+use crate::queue::{Command, Queue, Reply, Written, help_loop, now, write_loop};
+
+/// Chunks of one body that may be under way to the writer.
+const CHUNKS_UNDER_WAY: usize = 2;
+/// Chunks that are read at once.
+const CHUNKS_READ: usize = 4;
 
 /// How the log is kept.
 #[derive(Debug, Clone)]
@@ -48,47 +63,144 @@ impl LogSettings {
     }
 }
 
-/// Records to be time-stamped together.
-#[derive(Debug, Clone)]
-pub struct StampBatch {
-    /// The records.
-    pub records: Vec<RecordId>,
-    /// What the authority is asked to stamp: the bytes whose digest is the imprint.
-    pub imprint_of: Bytes,
+struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    fn fill(&mut self, buffer: &mut [u8]) -> Result<(), LogError> {
+        aws_lc_rs::rand::fill(buffer).map_err(|_| LogError::BadKey("the random generator failed"))
+    }
 }
 
-/// The message log. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct MessageLog(());
+struct Inner {
+    store: Arc<Store<FileDirectory>>,
+    queue: Arc<Queue>,
+    spool: Spool,
+    acceptable_ms: u64,
+    recovery: Recovery,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.push(Command::Close(None));
+    }
+}
+
+/// The message log. Cheap to clone; the last clone's end flushes and closes it.
+#[derive(Clone)]
+pub struct MessageLog(Arc<Inner>);
+
+impl fmt::Debug for MessageLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MessageLog").field(&self.0.store).finish()
+    }
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map(drop)
+        .map_err(|error| LogError::Io(error.to_string()))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or(Err(LogError::Closed))
+}
 
 impl MessageLog {
-    /// Opens the log, recovering what an earlier run left, and starts its thread.
+    /// Opens the log, recovering what an earlier run left, and starts its threads.
     ///
     /// # Errors
     /// The directory cannot be used, or a key does not fit.
-    pub fn open(_settings: LogSettings, _keys: LogKeys) -> Result<Self, LogError> {
-        Err(LogError::Closed)
+    pub fn open(settings: LogSettings, keys: LogKeys) -> Result<Self, LogError> {
+        let directory = Arc::new(FileDirectory::open(&settings.directory)?);
+        let (journal, recovery) = Journal::open(
+            directory,
+            JournalSettings {
+                segment_size: settings.segment_size,
+                first_segment_size: settings.segment_size.min(4 << 20),
+                reserve: settings.reserve,
+            },
+            keys,
+            Box::new(SystemRandomness),
+            now(),
+        )?;
+        if !recovery.scanned.is_empty() || !recovery.damaged.is_empty() {
+            tracing::info!(?recovery, "the message log was not closed cleanly");
+        }
+        let store = Arc::clone(journal.store());
+        let queue = Arc::new(Queue::default());
+        let (chores, todo) = sync_channel(64);
+        let helper = (Arc::clone(&store), Arc::clone(&queue), settings.retention);
+        thread("log-helper", move || {
+            let (store, queue, retention) = helper;
+            help_loop(&store, &queue, &todo, retention);
+        })?;
+        let writer = Arc::clone(&queue);
+        let window = settings.commit_window;
+        thread("log-writer", move || {
+            write_loop(journal, &writer, &chores, window);
+        })?;
+        Ok(Self(Arc::new(Inner {
+            store,
+            queue,
+            spool: Spool::new(settings.spool),
+            acceptable_ms: settings.acceptable_timestamp_failure.as_millis() as u64,
+            recovery,
+        })))
+    }
+
+    /// What opening found.
+    pub fn recovery(&self) -> &Recovery {
+        &self.0.recovery
+    }
+
+    /// The reading side without async, for exports and tools.
+    pub fn store(&self) -> &Arc<Store<FileDirectory>> {
+        &self.0.store
     }
 
     /// Whether messages may be taken at `now` (ms since 1970): asked before each exchange.
     ///
     /// # Errors
     /// The log stopped, is full, or time-stamps fail for too long.
-    pub fn accepts(&self, _now: u64) -> Result<(), LogError> {
-        Err(LogError::Closed)
+    pub fn accepts(&self, now: u64) -> Result<(), LogError> {
+        self.0.store.accepts(now, self.0.acceptable_ms)
     }
 
-    /// Appends a record and returns once it is on disk.
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LogError> {
+        let (reply, answer) = oneshot::channel();
+        if !self.0.queue.push(command(reply)) {
+            return Err(LogError::Closed);
+        }
+        answer.await.unwrap_or(Err(LogError::Closed))
+    }
+
+    /// Appends a record and returns once it is on disk. When the future is
+    /// dropped meanwhile, the record may be committed all the same.
     ///
     /// # Errors
     /// It is not on disk, for the reason given.
-    pub async fn commit(&self, _record: NewRecord) -> Result<Committed, LogError> {
-        Err(LogError::Closed)
+    pub async fn commit(&self, record: NewRecord) -> Result<Committed, LogError> {
+        let record = Box::new(record);
+        self.ask(|reply| Command::Commit(record, reply)).await
     }
 
     /// Begins a body that is too large to be kept in a record.
-    pub fn body(&self, _owner: SpoolOwner) -> BodyWriter {
-        BodyWriter(())
+    pub fn body(&self, owner: SpoolOwner) -> BodyWriter {
+        BodyWriter {
+            log: self.clone(),
+            share: self.0.spool.share(owner),
+            sealing: None,
+            frame: Vec::new(),
+            len: 0,
+            under_way: VecDeque::new(),
+            extents: Vec::new(),
+        }
     }
 
     /// Keeps a signed configuration (paths within it and bytes) durably, once.
@@ -98,15 +210,16 @@ impl MessageLog {
     /// It is not on disk.
     pub async fn keep_configuration(
         &self,
-        _id: ConfigurationId,
-        _files: Vec<(String, Bytes)>,
+        id: ConfigurationId,
+        files: Vec<(String, Bytes)>,
     ) -> Result<(), LogError> {
-        Err(LogError::Closed)
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.keep_configuration(id, &files)).await
     }
 
     /// Whether a signed configuration is kept.
-    pub fn has_configuration(&self, _id: ConfigurationId) -> bool {
-        false
+    pub fn has_configuration(&self, id: ConfigurationId) -> bool {
+        self.0.store.has_configuration(id)
     }
 
     /// Reads a kept configuration back.
@@ -115,101 +228,292 @@ impl MessageLog {
     /// It was never kept, or is damaged.
     pub async fn configuration(
         &self,
-        _id: ConfigurationId,
+        id: ConfigurationId,
     ) -> Result<Vec<(String, Bytes)>, LogError> {
-        Err(LogError::Closed)
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.configuration(id)).await
     }
 
     /// The records that match, oldest first.
     ///
     /// # Errors
     /// A segment cannot be read or opened.
-    pub async fn find(&self, _query: RecordQuery) -> Result<Vec<StoredRecord>, LogError> {
-        Err(LogError::Closed)
+    pub async fn find(&self, query: RecordQuery) -> Result<Vec<StoredRecord>, LogError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.find(&query)).await
     }
 
     /// One record.
     ///
     /// # Errors
     /// There is none, or it cannot be read.
-    pub async fn get(&self, _id: RecordId) -> Result<StoredRecord, LogError> {
-        Err(LogError::Closed)
+    pub async fn get(&self, id: RecordId) -> Result<StoredRecord, LogError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.get(id)).await
     }
 
-    /// Up to `max` of the oldest records without a time-stamp, ready to be stamped
-    /// together; `None` when there is none.
+    /// Up to `max` of the oldest records without a time-stamp.
     ///
     /// # Errors
     /// A segment cannot be read.
-    pub async fn pending(&self, _max: usize) -> Result<Option<StampBatch>, LogError> {
-        Err(LogError::Closed)
+    pub async fn pending(&self, max: usize) -> Result<Pending, LogError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.pending(max)).await
     }
 
     /// The same for given records; those that have a time-stamp are left out.
     ///
     /// # Errors
     /// A record cannot be read.
-    pub async fn pending_of(&self, _records: &[RecordId]) -> Result<Option<StampBatch>, LogError> {
-        Err(LogError::Closed)
+    pub async fn pending_of(&self, records: Vec<RecordId>) -> Result<Pending, LogError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.pending_of(&records)).await
     }
 
-    /// Stores a verified token (DER `ContentInfo`) for a batch, durably.
+    /// Stores a verified token (DER `ContentInfo`) over pending records, durably.
     ///
     /// # Errors
     /// It is not on disk.
     pub async fn commit_timestamp(
         &self,
-        _batch: StampBatch,
-        _token: Bytes,
+        pending: Pending,
+        form: StampForm,
+        token: Bytes,
     ) -> Result<(), LogError> {
-        Err(LogError::Closed)
+        let stamp = Stamp {
+            form,
+            records: pending.records,
+            digests: pending.digests,
+            token,
+        };
+        self.ask(|reply| Command::Stamp(stamp, reply)).await
     }
 
     /// Time of the oldest record without a time-stamp, ms since 1970.
     pub fn oldest_pending(&self) -> Option<u64> {
-        None
+        self.0.store.oldest_pending()
     }
 
     /// How many records have no time-stamp.
     pub fn pending_count(&self) -> u64 {
-        0
+        self.0.store.pending_count()
+    }
+
+    /// Bytes of bodies under way whose record is not committed.
+    pub fn spool_used(&self) -> u64 {
+        self.0.spool.used()
+    }
+
+    /// Wraps all data keys under `keys.current`; `keys.previous` holds those in use so far.
+    ///
+    /// # Errors
+    /// A key file cannot be opened or written; the call can be repeated.
+    pub async fn rotate_log_key(&self, keys: LogKeys) -> Result<(), LogError> {
+        self.ask(|reply| Command::Rotate(keys, reply)).await
+    }
+
+    /// Flushes, seals and ends the log; afterwards everything is refused.
+    ///
+    /// # Errors
+    /// The last flush failed.
+    pub async fn close(&self) -> Result<(), LogError> {
+        self.ask(|reply| Command::Close(Some(reply))).await
     }
 }
 
+struct Sealing {
+    key: BodyKey,
+    sealer: ChunkSealer,
+}
+
 /// Takes one body. Dropped before [`BodyWriter::finish`], what it wrote is dead space.
-#[derive(Debug)]
-pub struct BodyWriter(());
+pub struct BodyWriter {
+    log: MessageLog,
+    share: SpoolShare,
+    sealing: Option<Sealing>,
+    frame: Vec<u8>,
+    len: u64,
+    under_way: VecDeque<oneshot::Receiver<Result<Written, LogError>>>,
+    extents: Vec<Extent>,
+}
+
+impl fmt::Debug for BodyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodyWriter({} bytes)", self.len)
+    }
+}
+
+const FULL: usize = CHUNK_ROOM + INLINE_LIMIT;
+const STRIDE: u32 = (FULL + TAG_LENGTH) as u32;
 
 impl BodyWriter {
+    /// Bytes taken so far.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing was taken so far.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Takes the next bytes, of any length.
     ///
     /// # Errors
     /// A quota is used up, the disk is full, or the log stopped.
-    pub async fn write(&mut self, _bytes: Bytes) -> Result<(), LogError> {
-        Err(LogError::Closed)
+    pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), LogError> {
+        self.share.take(bytes.len() as u64)?;
+        self.len += bytes.len() as u64;
+        while !bytes.is_empty() {
+            if self.frame.len() == FULL {
+                self.send(false).await?;
+            }
+            if self.frame.is_empty() {
+                self.frame.reserve_exact(FULL + TAG_LENGTH);
+                self.frame.resize(CHUNK_ROOM, 0);
+            }
+            let piece = bytes.split_to(bytes.len().min(FULL - self.frame.len()));
+            self.frame.extend_from_slice(&piece);
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, last: bool) -> Result<(), LogError> {
+        let sealing = match &mut self.sealing {
+            Some(sealing) => sealing,
+            empty => {
+                let mut random = [0; 32];
+                SystemRandomness.fill(&mut random)?;
+                let key = BodyKey::new(random);
+                let sealer = ChunkSealer::new(&key)?;
+                empty.insert(Sealing { key, sealer })
+            }
+        };
+        let number = sealing.sealer.next_chunk();
+        let mut frame = std::mem::take(&mut self.frame);
+        sealing.sealer.seal(&mut frame, CHUNK_ROOM, last)?;
+        let (reply, answer) = oneshot::channel();
+        if !self.log.0.queue.push(Command::Chunk {
+            frame,
+            number,
+            reply,
+        }) {
+            return Err(LogError::Closed);
+        }
+        self.under_way.push_back(answer);
+        while self.under_way.len() > CHUNKS_UNDER_WAY {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), LogError> {
+        let Some(answer) = self.under_way.front_mut() else {
+            return Ok(());
+        };
+        let written = answer.await.unwrap_or(Err(LogError::Closed));
+        self.under_way.pop_front();
+        let Written {
+            segment,
+            offset,
+            mut frame,
+        } = written?;
+        if self.frame.is_empty() {
+            frame.truncate(CHUNK_ROOM);
+            self.frame = frame;
+        }
+        match self.extents.last_mut() {
+            Some(extent)
+                if extent.segment == segment
+                    && u64::from(extent.offset) + u64::from(extent.count) * u64::from(STRIDE)
+                        == u64::from(offset) =>
+            {
+                extent.count += 1;
+            }
+            _ => self.extents.push(Extent {
+                segment,
+                offset,
+                count: 1,
+            }),
+        }
+        Ok(())
     }
 
     /// Ends the body.
     ///
     /// # Errors
     /// As [`BodyWriter::write`].
-    pub async fn finish(self) -> Result<SealedBody, LogError> {
-        Err(LogError::Closed)
+    pub async fn finish(mut self) -> Result<SealedBody, LogError> {
+        if self.frame.is_empty() {
+            self.frame.resize(CHUNK_ROOM, 0);
+        }
+        self.send(true).await?;
+        while !self.under_way.is_empty() {
+            self.settle().await?;
+        }
+        let Some(sealing) = self.sealing else {
+            return Err(LogError::Closed);
+        };
+        let source: Arc<dyn ChunkSource> = Arc::clone(&self.log.0.store) as _;
+        SealedBody::new(
+            sealing.key,
+            self.len,
+            self.extents,
+            STRIDE,
+            source,
+            Some(self.share),
+        )
     }
 }
 
 /// Reads a sealed body without holding up the async threads.
 #[derive(Debug)]
-pub struct BodyStream(());
+pub struct BodyStream {
+    reader: Option<BodyReader>,
+    ready: VecDeque<Bytes>,
+    failed: Option<LogError>,
+}
 
 impl BodyStream {
     /// From the start of a body.
-    pub fn new(_body: &SealedBody) -> Self {
-        Self(())
+    pub fn new(body: &SealedBody) -> Self {
+        Self {
+            reader: Some(body.read()),
+            ready: VecDeque::new(),
+            failed: None,
+        }
     }
 
-    /// The next chunk; `None` at the end.
+    /// The next chunk; `None` at the end. Not to be called again after it was
+    /// dropped half-way.
     pub async fn next(&mut self) -> Option<Result<Bytes, LogError>> {
-        None
+        if self.ready.is_empty()
+            && self.failed.is_none()
+            && let Some(mut reader) = self.reader.take()
+        {
+            let read = tokio::task::spawn_blocking(move || {
+                let chunks: Vec<_> = reader.by_ref().take(CHUNKS_READ).collect();
+                (reader, chunks)
+            })
+            .await;
+            match read {
+                Ok((reader, chunks)) => {
+                    if chunks.len() == CHUNKS_READ {
+                        self.reader = Some(reader);
+                    }
+                    for chunk in chunks {
+                        match chunk {
+                            Ok(bytes) => self.ready.push_back(bytes),
+                            Err(error) => self.failed = Some(error),
+                        }
+                    }
+                }
+                Err(_) => self.failed = Some(LogError::Closed),
+            }
+        }
+        match self.ready.pop_front() {
+            Some(bytes) => Some(Ok(bytes)),
+            None => self.failed.take().map(Err),
+        }
     }
 }

@@ -1,6 +1,14 @@
 //! The message log on files: the journal of the crate `messagelog` with a
 //! directory of segment files, a writer thread and an async handle.
+//!
+//! One thread writes: it gathers the records that wait, writes them with one
+//! `pwrite`, makes them durable with one `fdatasync`, and only then answers. A
+//! helper thread writes the indexes of full segments, prepares the next ones
+//! and deletes what is older than the retention period.
 
+mod files;
 mod handle;
+mod queue;
 
-pub use handle::{BodyStream, BodyWriter, LogSettings, MessageLog, StampBatch};
+pub use files::{FileDirectory, LogFile};
+pub use handle::{BodyStream, BodyWriter, LogSettings, MessageLog};

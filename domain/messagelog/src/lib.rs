@@ -5,20 +5,39 @@
 //! fulfils the port with files and gives the journal its thread.
 
 mod body;
+mod codec;
+mod configurations;
+mod delta;
 mod error;
+mod find;
+mod frame;
+mod index;
+mod journal;
 mod keys;
 mod port;
 mod record;
+mod recovery;
+mod scan;
+mod segment_key;
 mod spool;
+mod stamp;
+mod store;
 
 pub use body::{
     BodyKey, BodyReader, ChunkSealer, ChunkSource, Extent, SealedBody, TAG_LENGTH, chunk_count,
 };
 pub use error::LogError;
+pub use find::Pending;
+pub use frame::FRAME_HEADER as CHUNK_ROOM;
+pub use journal::{Journal, JournalSettings, Spare, SpareJob};
 pub use keys::{LogKey, LogKeys};
 pub use port::{SegmentDirectory, SegmentFile};
 pub use record::{
     Attachment, Committed, ConfigurationId, Direction, INLINE_LIMIT, MessageKind, NewRecord,
-    NotAConfigurationId, RecordId, RecordQuery, RecordTimestamp, Side, StoredRecord,
+    NotAConfigurationId, RecordId, RecordQuery, Side, StoredRecord,
 };
+pub use recovery::Recovery;
+pub use segment_key::{Randomness, recovery_part};
 pub use spool::{Spool, SpoolLimits, SpoolOwner, SpoolShare};
+pub use stamp::{MAX_BATCH, Stamp, StampForm, StampPlace};
+pub use store::Store;

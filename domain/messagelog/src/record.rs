@@ -7,6 +7,7 @@ use bytes::Bytes;
 use xroad_id::{ClientId, ServiceId};
 
 use crate::body::SealedBody;
+use crate::stamp::StampPlace;
 
 /// Largest attachment or REST body that is kept inside its record, in bytes;
 /// a larger one is a [`SealedBody`]. Also the size of a body's chunks.
@@ -212,8 +213,8 @@ pub struct StoredRecord {
     pub id: RecordId,
     /// What was logged.
     pub record: NewRecord,
-    /// The time-stamp that covers it, if there is one by now.
-    pub timestamp: Option<RecordTimestamp>,
+    /// Where the time-stamp is that covers it, if there is one by now.
+    pub timestamp: Option<StampPlace>,
 }
 
 /// Which records are wanted. Every field that is given must match.
@@ -235,24 +236,4 @@ pub struct RecordQuery {
     pub until: Option<u64>,
     /// At most so many records; `None` is 10,000.
     pub limit: Option<usize>,
-}
-
-/// A time-stamp that covers a record.
-#[derive(Debug, Clone)]
-pub enum RecordTimestamp {
-    /// Over the record's own signature value, to be put into the signature's
-    /// unsigned properties (reference A3).
-    Single {
-        /// The RFC 3161 token (a CMS `ContentInfo` in DER).
-        token: Bytes,
-    },
-    /// Over the result of a hash chain of several signature documents (reference A4).
-    Batch {
-        /// The RFC 3161 token (a CMS `ContentInfo` in DER).
-        token: Bytes,
-        /// `ts-hashchainresult.xml`, whose bytes the token covers.
-        result: Bytes,
-        /// `ts-hashchain.xml` of this record.
-        chain: Bytes,
-    },
 }

@@ -1,0 +1,344 @@
+//! The writer thread and what it is told.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use messagelog::{
+    Committed, Journal, LogError, LogKeys, NewRecord, RecordId, Spare, SpareJob, Stamp, Store,
+};
+use tokio::sync::oneshot;
+
+use crate::files::{FileDirectory, LogFile};
+
+/// A reply to whoever waits.
+pub type Reply<T> = oneshot::Sender<Result<T, LogError>>;
+
+/// What a chunk's writer gets back: where it is, and the buffer for the next one.
+pub struct Written {
+    /// Number of the segment.
+    pub segment: u32,
+    /// Offset of the sealed bytes.
+    pub offset: u32,
+    /// The buffer that was written.
+    pub frame: Vec<u8>,
+}
+
+/// What the writer thread is asked to do.
+pub enum Command {
+    /// Append a record, reply when it is durable.
+    Commit(Box<NewRecord>, Reply<Committed>),
+    /// Write a sealed chunk, reply when it is written (not synced).
+    Chunk {
+        frame: Vec<u8>,
+        number: u32,
+        reply: Reply<Written>,
+    },
+    /// Append a time-stamp, reply when it is durable.
+    Stamp(Stamp, Reply<()>),
+    /// Wrap all data keys anew.
+    Rotate(LogKeys, Reply<()>),
+    /// The helper prepared a segment, or failed to.
+    Spare(Option<Spare<LogFile>>),
+    /// Flush, seal and end.
+    Close(Option<Reply<()>>),
+}
+
+#[derive(Default)]
+struct Inner {
+    commands: VecDeque<Command>,
+    /// The writer waits without an end: it must be woken.
+    idle: bool,
+    /// The writer gathers commits; only something urgent wakes it.
+    gathering: bool,
+    urgent: bool,
+    closed: bool,
+}
+
+/// The queue before the writer thread.
+#[derive(Default)]
+pub struct Queue {
+    inner: Mutex<Inner>,
+    wake: Condvar,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a command over; false when the writer has ended.
+    pub fn push(&self, command: Command) -> bool {
+        let urgent = !matches!(command, Command::Commit(..) | Command::Spare(_));
+        let mut inner = self.lock();
+        if inner.closed {
+            return false;
+        }
+        inner.commands.push_back(command);
+        inner.urgent |= urgent;
+        let wake = inner.idle || (inner.gathering && urgent);
+        drop(inner);
+        if wake {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    fn take(&self, patience: Duration, into: &mut VecDeque<Command>) {
+        let mut inner = self.lock();
+        if inner.commands.is_empty() {
+            inner.idle = true;
+            inner = self
+                .wake
+                .wait_timeout_while(inner, patience, |inner| inner.commands.is_empty())
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+            inner.idle = false;
+        }
+        inner.urgent = false;
+        into.append(&mut inner.commands);
+    }
+
+    fn gather(&self, window: Duration, into: &mut VecDeque<Command>) {
+        let mut inner = self.lock();
+        inner.gathering = true;
+        inner = self
+            .wake
+            .wait_timeout_while(inner, window, |inner| !inner.urgent)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+        inner.gathering = false;
+        inner.urgent = false;
+        into.append(&mut inner.commands);
+    }
+
+    fn close(&self) -> VecDeque<Command> {
+        let mut inner = self.lock();
+        inner.closed = true;
+        std::mem::take(&mut inner.commands)
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Work for the helper thread.
+pub enum Chore {
+    /// Write a segment's index.
+    Seal(u32),
+    /// Prepare a segment.
+    Spare(SpareJob),
+}
+
+/// How long commits are gathered: not at all while they come one by one, and the
+/// longer the more came together lately.
+struct Window {
+    most: Duration,
+    records_per_flush: f64,
+}
+
+impl Window {
+    fn length(&self) -> Duration {
+        let load = ((self.records_per_flush - 1.5) / 6.0).clamp(0.0, 1.0);
+        self.most.mul_f64(load)
+    }
+
+    fn flushed(&mut self, records: usize) {
+        self.records_per_flush += (records as f64 - self.records_per_flush) * 0.2;
+    }
+}
+
+/// Runs the writer until it is closed.
+pub fn write_loop(
+    mut journal: Journal<FileDirectory>,
+    queue: &Queue,
+    chores: &SyncSender<Chore>,
+    window: Duration,
+) {
+    let mut window = Window {
+        most: window,
+        records_per_flush: 1.0,
+    };
+    let mut commands = VecDeque::new();
+    let mut commits: Vec<(RecordId, Reply<Committed>)> = Vec::new();
+    let mut others: Vec<Reply<()>> = Vec::new();
+    let mut unsealed: VecDeque<u32> = VecDeque::new();
+    let mut since_hint = 0_usize;
+    loop {
+        queue.take(Duration::from_secs(1), &mut commands);
+        if commands
+            .iter()
+            .all(|command| matches!(command, Command::Commit(..)))
+            && !commands.is_empty()
+        {
+            let length = window.length();
+            if length > Duration::from_micros(50) {
+                queue.gather(length, &mut commands);
+            }
+        }
+        let time = now();
+        let mut closing = None;
+        let mut durable_needed = false;
+        for command in commands.drain(..) {
+            match command {
+                Command::Commit(record, reply) => match journal.append(&record, time) {
+                    Ok(id) => {
+                        commits.push((id, reply));
+                        durable_needed = true;
+                    }
+                    Err(error) => {
+                        let _ = reply.send(Err(error));
+                    }
+                },
+                Command::Chunk {
+                    mut frame,
+                    number,
+                    reply,
+                } => {
+                    since_hint += frame.len();
+                    let written = journal.append_chunk(&mut frame, number, time);
+                    let _ = reply.send(written.map(|(segment, offset)| Written {
+                        segment,
+                        offset,
+                        frame,
+                    }));
+                }
+                Command::Stamp(stamp, reply) => match journal.append_stamp(stamp, time) {
+                    Ok(()) => {
+                        others.push(reply);
+                        durable_needed = true;
+                    }
+                    Err(error) => {
+                        let _ = reply.send(Err(error));
+                    }
+                },
+                Command::Rotate(keys, reply) => {
+                    let _ = reply.send(journal.rotate_log_key(keys));
+                }
+                Command::Spare(spare) => journal.offer_spare(spare),
+                Command::Close(reply) => closing = Some(reply),
+            }
+        }
+        if durable_needed {
+            let result = journal.flush();
+            window.flushed(commits.len());
+            answer(&mut journal, &mut commits, result.as_ref().err());
+            for reply in others.drain(..) {
+                let _ = reply.send(result.clone());
+            }
+        }
+        if let Some(reply) = closing {
+            let result = journal.close();
+            for command in queue.close() {
+                refuse(command);
+            }
+            if let Some(reply) = reply {
+                let _ = reply.send(result);
+            }
+            return;
+        }
+        if since_hint > 8 << 20 {
+            since_hint = 0;
+            unsealed.extend(journal.take_unsealed());
+        }
+        journal.retry_space(time);
+        unsealed.extend(journal.take_unsealed());
+        while let Some(segment) = unsealed.pop_front() {
+            if let Err(TrySendError::Full(_)) = chores.try_send(Chore::Seal(segment)) {
+                unsealed.push_front(segment);
+                break;
+            }
+        }
+        match journal.wants_spare(time) {
+            Ok(Some(job)) => {
+                if chores.try_send(Chore::Spare(job)).is_err() {
+                    journal.offer_spare(None);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "no further segment can be prepared"),
+        }
+    }
+}
+
+fn answer(
+    journal: &mut Journal<FileDirectory>,
+    commits: &mut Vec<(RecordId, Reply<Committed>)>,
+    error: Option<&LogError>,
+) {
+    let mut proofs = journal.take_committed().into_iter().peekable();
+    for (id, reply) in commits.drain(..) {
+        let proof = proofs.next_if(|proof| proof.record_id() == id);
+        let result = match (proof, error) {
+            (Some(proof), _) => Ok(proof),
+            (None, Some(error)) => Err(error.clone()),
+            (None, None) => Err(LogError::Closed),
+        };
+        let _ = reply.send(result);
+    }
+}
+
+fn refuse(command: Command) {
+    match command {
+        Command::Commit(_, reply) => {
+            let _ = reply.send(Err(LogError::Closed));
+        }
+        Command::Chunk { reply, .. } => {
+            let _ = reply.send(Err(LogError::Closed));
+        }
+        Command::Stamp(_, reply) | Command::Rotate(_, reply) => {
+            let _ = reply.send(Err(LogError::Closed));
+        }
+        Command::Close(Some(reply)) => {
+            let _ = reply.send(Ok(()));
+        }
+        Command::Close(None) | Command::Spare(_) => {}
+    }
+}
+
+/// Runs the helper: indexes, preparation of segments, retention.
+pub fn help_loop(
+    store: &Arc<Store<FileDirectory>>,
+    queue: &Queue,
+    chores: &Receiver<Chore>,
+    retention: Option<Duration>,
+) {
+    let mut unsealed: Vec<u32> = Vec::new();
+    loop {
+        match chores.recv_timeout(Duration::from_secs(60)) {
+            Ok(Chore::Seal(segment)) => unsealed.push(segment),
+            Ok(Chore::Spare(job)) => {
+                let spare = job.run(store);
+                if let Err(error) = &spare {
+                    tracing::warn!(%error, "the next segment of the message log cannot be prepared");
+                }
+                queue.push(Command::Spare(spare.ok()));
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(retention) = retention {
+                    let before = now().saturating_sub(retention.as_millis() as u64);
+                    match store.expire(before) {
+                        Ok(0) => {}
+                        Ok(segments) => {
+                            tracing::info!(segments, "deleted after the retention period");
+                        }
+                        Err(error) => tracing::error!(%error, "retention of the message log"),
+                    }
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        unsealed.retain(|segment| match store.seal(*segment) {
+            Ok(()) => false,
+            Err(error) => {
+                tracing::warn!(%error, segment, "a segment's index cannot be written yet");
+                true
+            }
+        });
+    }
+}

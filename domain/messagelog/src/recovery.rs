@@ -1,0 +1,217 @@
+//! Opening a log: finding out what an earlier run left behind.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::configurations::configuration_of;
+use crate::error::LogError;
+use crate::journal::{Journal, JournalSettings};
+use crate::keys::LogKeys;
+use crate::port::SegmentDirectory;
+use crate::scan::scan;
+use crate::segment_key::Randomness;
+use crate::stamp::{Coverage, StampPlace};
+use crate::store::{
+    Segment, SegmentStamping, State, Store, index_name, key_name, lock, read, segment_name,
+    segment_of, stamped_name, write,
+};
+
+/// What opening found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Segments that had to be read from their start.
+    pub scanned: Vec<u32>,
+    /// Stretches (segment, from, to) that had been durable and are damaged now.
+    pub damaged: Vec<(u32, u64, u64)>,
+    /// Segments whose data key cannot be opened with the keys given.
+    pub unreadable: Vec<u32>,
+    /// Records found.
+    pub records: u64,
+    /// Records without a time-stamp.
+    pub pending: u64,
+}
+
+impl<D: SegmentDirectory> Journal<D> {
+    /// Opens the log in a directory and begins a new segment. Only segments
+    /// without an index, which a crash leaves one or two of, are read; time-stamps
+    /// are read from the oldest segment on that is not fully time-stamped.
+    ///
+    /// # Errors
+    /// The directory cannot be used, or a key does not fit the newest segment.
+    pub fn open(
+        directory: Arc<D>,
+        settings: JournalSettings,
+        keys: LogKeys,
+        randomness: Box<dyn Randomness>,
+        now: u64,
+    ) -> Result<(Self, Recovery), LogError> {
+        let settings = JournalSettings {
+            // Offsets have 32 bits, and one entry may extend a segment.
+            segment_size: settings.segment_size.clamp(64 << 10, 2 << 30),
+            first_segment_size: settings
+                .first_segment_size
+                .clamp(64 << 10, settings.segment_size.clamp(64 << 10, 2 << 30)),
+            ..settings
+        };
+        let store = Store::new(Arc::clone(&directory), keys);
+        let mut recovery = Recovery::default();
+        let names = directory.list()?;
+        let mut last = 0;
+        let mut segments = BTreeSet::new();
+        for name in &names {
+            if name.ends_with(".tmp") {
+                directory.remove(name)?;
+            } else if let Some(id) = configuration_of(name) {
+                write(&store.configurations).insert(id);
+            } else if let Some((number, ending)) = segment_of(name) {
+                last = last.max(number);
+                if ending == "segment" {
+                    segments.insert(number);
+                }
+            }
+        }
+        for name in &names {
+            if let Some((number, ending)) = segment_of(name)
+                && ending != "segment"
+                && !segments.contains(&number)
+                && !name.ends_with(".tmp")
+            {
+                directory.remove(name)?;
+            }
+        }
+        let mut to_seal = Vec::new();
+        for number in segments {
+            if let Some(summary) = store.stored_summary(number) {
+                let segment = Segment {
+                    number,
+                    key: Default::default(),
+                    state: State::Sealed(summary).into(),
+                };
+                write(&store.segments).insert(number, Arc::new(segment));
+                continue;
+            }
+            let file = directory.open(&segment_name(number))?;
+            let found = scan(&*file, number)?;
+            if found.empty {
+                drop(file);
+                for name in [
+                    index_name(number),
+                    stamped_name(number),
+                    key_name(number),
+                    segment_name(number),
+                ] {
+                    if names.contains(&name) {
+                        directory.remove(&name)?;
+                    }
+                }
+                continue;
+            }
+            recovery.scanned.push(number);
+            recovery
+                .damaged
+                .extend(found.damaged.iter().map(|(from, to)| (number, *from, *to)));
+            store.add_live(number, file, None, found.contents);
+            to_seal.push(number);
+        }
+        directory.sync()?;
+        // A wrong key is an operator's slip: better noticed before anything is
+        // written under it.
+        if let Some(newest) = store.all_segments().last() {
+            match store.key(newest) {
+                Ok(_) | Err(LogError::NotFound(_) | LogError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        read_coverage(&store, &mut recovery)?;
+        for number in to_seal {
+            // Without room for the index the segment stays in memory.
+            match store.seal(number) {
+                Ok(()) | Err(LogError::NoSpace) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match store.note_fully_stamped() {
+            Ok(()) | Err(LogError::NoSpace) => {}
+            Err(error) => return Err(error),
+        }
+        store.renew_oldest_pending()?;
+        recovery.records = store.record_count();
+        recovery.pending = store.pending_count();
+        let next = last.checked_add(1).ok_or(LogError::TooLarge {
+            what: "the number of segments",
+            limit: u64::from(u32::MAX),
+        })?;
+        let mut journal = Self::new(store, settings, randomness, next);
+        match journal.begin(now) {
+            Ok(()) | Err(LogError::NoSpace) => Ok((journal, recovery)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Reads which records have time-stamps, for the segments that have no list of
+/// their own yet.
+fn read_coverage<D: SegmentDirectory>(
+    store: &Store<D>,
+    recovery: &mut Recovery,
+) -> Result<(), LogError> {
+    let segments = store.all_segments();
+    let mut pending = 0;
+    for segment in &segments {
+        let records = match &*read(&segment.state) {
+            State::Live { contents, .. } => contents.entries.len() as u32,
+            State::Sealed(summary) => summary.records,
+        };
+        let listed = store
+            .read_whole(&stamped_name(segment.number), 64 << 20)
+            .ok()
+            .and_then(|file| Coverage::decode(&file, segment.number))
+            .is_some_and(|coverage| coverage.covered() >= records);
+        if !listed {
+            pending += u64::from(records);
+            lock(&store.stamping).open.insert(
+                segment.number,
+                SegmentStamping {
+                    records,
+                    coverage: Coverage::default(),
+                },
+            );
+        }
+    }
+    store.pending.store(pending, Ordering::Release);
+    let Some(oldest) = lock(&store.stamping).open.keys().next().copied() else {
+        return Ok(());
+    };
+    for segment in segments.iter().filter(|segment| segment.number >= oldest) {
+        for entry in store.stamp_frames(segment)? {
+            let place = StampPlace {
+                segment: segment.number,
+                offset: entry.offset,
+            };
+            match store.stamp(place) {
+                Ok(stamp) => {
+                    let mut stamping = lock(&store.stamping);
+                    let mut newly = 0;
+                    for record in &stamp.records {
+                        if let Some(open) = stamping.open.get_mut(&record.segment())
+                            && open.coverage.add(record.number(), place)
+                        {
+                            newly += 1;
+                        }
+                    }
+                    store.pending.fetch_sub(newly, Ordering::AcqRel);
+                }
+                Err(LogError::Damaged { offset, .. }) => {
+                    recovery.damaged.push((segment.number, offset, offset));
+                }
+                Err(LogError::WrongLogKey { .. } | LogError::NotFound(_)) => {
+                    recovery.unreadable.push(segment.number);
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
