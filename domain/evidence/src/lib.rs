@@ -1,1 +1,17 @@
-//! evidence
+//! Judging evidence: who signed a message, when, and whether that holds against a global
+//! configuration. The same rules serve a Security Server at work ([`verify_signer`]) and anyone
+//! who opens a container years later ([`verify_container`]).
+
+mod container;
+mod export;
+mod message;
+mod report;
+mod signer;
+mod time_stamp;
+
+pub use container::{Options, verify_container};
+pub use export::{ExportError, StoredMessage, StoredTimeStamp, container_name, write_container};
+pub use message::{Direction, MessageError, MessageKind, MessageParties};
+pub use report::{PartReport, PartState, Report, SignerReport, TimeStampReport, Verdict};
+pub use signer::{SignerKey, SignerVerified, signer_key, verify_signer};
+pub use time_stamp::{Stamped, verify_batch_time_stamp, verify_single_time_stamp};

@@ -43,6 +43,12 @@ impl SignaturePolicyRule {
         }
     }
 
+    /// Whether SHA-1 is accepted.
+    #[must_use]
+    pub const fn is_sha1_allowed(self) -> bool {
+        self.sha1_allowed
+    }
+
     fn check_digest(self, algorithm: DigestAlgorithm) -> Result<(), SignatureError> {
         match algorithm {
             DigestAlgorithm::Sha256 | DigestAlgorithm::Sha384 | DigestAlgorithm::Sha512 => Ok(()),
