@@ -1,5 +1,13 @@
 //! X-Road's own certificates, OCSP responses and time-stamps.
 
+// Tests may use files, programs and the clock.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::disallowed_macros
+)]
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::fs;
