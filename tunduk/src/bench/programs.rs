@@ -256,7 +256,7 @@ fn write_identity(folder: &Path) -> Result<(), Failure> {
     fs::write(folder.join("hop.pem"), certificate.to_pem()).map_err(|error| text(&error))?;
     fs::write(
         folder.join("hop.key"),
-        pki::pem::encode("PRIVATE KEY", &pkcs8),
+        pki::pem::encode(&pkcs8, "PRIVATE KEY"),
     )
     .map_err(|error| text(&error))
 }

@@ -1,0 +1,110 @@
+//! Arguments and exit codes of the binary.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{bench, call, children, registry_server, security_server};
+
+/// Exit code for arguments that cannot be used (sysexits' `EX_USAGE`).
+pub const USAGE: u8 = 64;
+
+/// X-Road in one binary: the exchange of data between the registers of a state.
+#[derive(Debug, Parser)]
+#[command(name = "tunduk", version, propagate_version = true)]
+struct Arguments {
+    /// End when standard input ends: set for the servers that another process starts
+    #[arg(long, global = true, hide = true)]
+    with_parent: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask a service through a Security Server
+    Call(call::CallArguments),
+    /// Measure speed and size (docs/bench.md)
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Run a Security Server
+    SecurityServer(security_server::SecurityServerArguments),
+    /// Run the registers of the demonstration country
+    RegistryServer(registry_server::RegistryServerArguments),
+}
+
+/// Runs the binary.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    // The benchmark has runtimes of its own.
+    let command = match arguments.command {
+        Command::Bench(bench) => return bench::run(bench),
+        command => command,
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tunduk: the runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let with_parent = arguments.with_parent;
+    runtime.block_on(async {
+        tokio::select! {
+            code = run(command) => code,
+            () = children::parent_gone(), if with_parent => ExitCode::SUCCESS,
+        }
+    })
+}
+
+async fn run(command: Command) -> ExitCode {
+    match command {
+        Command::Bench(bench) => bench::run(bench),
+        Command::Call(arguments) => match call::run(arguments).await {
+            call::Outcome::Answered => ExitCode::SUCCESS,
+            call::Outcome::Fault => ExitCode::from(1),
+            call::Outcome::NoAnswer => ExitCode::from(2),
+            call::Outcome::Usage => ExitCode::from(USAGE),
+        },
+        Command::SecurityServer(arguments) => ended(security_server::run(arguments).await),
+        Command::RegistryServer(arguments) => {
+            ended(registry_server::run(arguments, interrupted()).await)
+        }
+    }
+}
+
+/// Completes when the process is told to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn ended(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tunduk: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
