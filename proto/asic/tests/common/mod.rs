@@ -1,5 +1,5 @@
 //! Where the shared vectors are.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::disallowed_methods, clippy::disallowed_types)]
 
 use std::path::PathBuf;
 
