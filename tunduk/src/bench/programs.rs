@@ -220,11 +220,6 @@ impl Chain {
         format!("http://{ADDRESS}:8003/")
     }
 
-    /// The provider's process.
-    pub(super) fn provider(&self) -> u32 {
-        self.provider.id()
-    }
-
     /// All processes.
     pub(super) fn processes(&self) -> Vec<u32> {
         let [second, first] = &self.hops;
