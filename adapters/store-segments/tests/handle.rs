@@ -187,7 +187,8 @@ async fn records_and_bodies_outlive_a_restart() {
     };
     log.rotate_log_key(rotated).await.unwrap();
     log.close().await.unwrap();
-    drop(log);
+    // Bodies hold on to the log, to be read.
+    drop((log, stored, range));
     tokio::time::sleep(Duration::from_millis(200)).await;
     let log = MessageLog::open(settings(directory.path()), keys(3)).unwrap();
     assert_eq!(log.recovery().unreadable, []);

@@ -9,7 +9,7 @@ use crate::error::LogError;
 use crate::journal::{Journal, JournalSettings};
 use crate::keys::LogKeys;
 use crate::port::SegmentDirectory;
-use crate::scan::scan;
+use crate::scan::{make_durable, scan};
 use crate::segment_key::Randomness;
 use crate::stamp::{Coverage, StampPlace};
 use crate::store::{
@@ -107,6 +107,7 @@ impl<D: SegmentDirectory> Journal<D> {
                 }
                 continue;
             }
+            make_durable(&*file, &found)?;
             recovery.scanned.push(number);
             recovery
                 .damaged

@@ -54,6 +54,9 @@ pub struct Scan {
     /// Stretches (from, to) that had been durable and are damaged now. The torn
     /// end that a crash leaves is not among them.
     pub damaged: Vec<(u64, u64)>,
+    /// Up to here the segment had been durable, as its frames say. What follows
+    /// may be in the page cache alone, if a sync of an earlier run failed.
+    pub durable: u64,
     /// Whether nothing was ever written behind the header (or not even that).
     pub empty: bool,
 }
@@ -125,6 +128,7 @@ pub fn scan<F: SegmentFile>(file: &F, segment: u32) -> Result<Scan, LogError> {
     let mut scan = Scan {
         contents: Contents::empty(segment),
         damaged: Vec::new(),
+        durable: SEGMENT_HEADER as u64,
         empty: true,
     };
     let mut header = [0; SEGMENT_HEADER];
@@ -144,6 +148,7 @@ pub fn scan<F: SegmentFile>(file: &F, segment: u32) -> Result<Scan, LogError> {
             }
         };
         scan.empty = false;
+        scan.durable = scan.durable.max(u64::from(header.watermark));
         let place = offset as u32;
         match header.kind {
             FrameKind::Record => {
@@ -171,4 +176,30 @@ pub fn scan<F: SegmentFile>(file: &F, segment: u32) -> Result<Scan, LogError> {
         scan.damaged.insert(0, (0, SEGMENT_HEADER as u64));
     }
     Ok(scan)
+}
+
+/// Writes what may be in the page cache alone again, and makes it durable: after
+/// a sync that failed, the kernel holds pages that it believes to be on disk.
+///
+/// # Errors
+/// The file cannot be read, written or synced.
+pub fn make_durable<F: SegmentFile>(file: &F, scan: &Scan) -> Result<(), LogError> {
+    let end = u64::from(scan.contents.end);
+    let mut offset = scan.durable.min(end);
+    let mut piece = vec![0; PIECE];
+    while offset < end {
+        let length = (end - offset).min(PIECE as u64) as usize;
+        let read = file.read_at(offset, &mut piece[..length])?;
+        if read == 0 {
+            break;
+        }
+        file.write_at(offset, &piece[..read])?;
+        offset += read as u64;
+    }
+    let mut header = [0; SEGMENT_HEADER];
+    if read_full(file, 0, &mut header)? {
+        file.write_at(0, &header)?;
+    }
+    file.sync()?;
+    Ok(())
 }
