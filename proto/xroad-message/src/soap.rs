@@ -11,6 +11,7 @@ use xroad_id::{ClientId, SecurityServerId, ServiceId};
 pub use answer::{AnswerError, MAX_DECLARED_CHARSET, check_consistent, decode_charset};
 pub use identifier::{Identifier, IdentifierError, decode_identifier, encode_identifier};
 
+use crate::NS_XROAD;
 use crate::fault::{Fault, code};
 use crate::xml::XmlError;
 
@@ -181,6 +182,8 @@ struct Positions {
     id_end: usize,
     /// Prefix of the element `id` with its colon, or nothing.
     prefix: String,
+    /// Whether that prefix is bound to X-Road's namespace around the element too.
+    is_bound: bool,
     /// The element `requestHash`.
     request_hash: Option<(usize, usize)>,
 }
@@ -290,14 +293,22 @@ impl SoapMessage {
         let Positions {
             id_end,
             prefix,
+            is_bound,
             request_hash,
         } = &self.positions;
+        let declaration = match prefix.strip_suffix(':') {
+            _ if *is_bound => String::new(),
+            Some(prefix) => format!(" xmlns:{prefix}=\"{NS_XROAD}\""),
+            None => format!(" xmlns=\"{NS_XROAD}\""),
+        };
         let mut out = Vec::with_capacity(self.bytes.len() + 2 * prefix.len() + hash.len() + 100);
         let insert = |out: &mut Vec<u8>| {
             for piece in [
                 "<",
                 prefix,
-                "requestHash algorithmId=\"",
+                "requestHash",
+                &declaration,
+                " algorithmId=\"",
                 REQUEST_HASH_ALGORITHM,
                 "\">",
                 hash,

@@ -64,6 +64,8 @@ pub struct Scanner<'a> {
     event_start: usize,
     open: Vec<&'a str>,
     attributes: Vec<(&'a str, &'a str)>,
+    /// Where their values begin.
+    values: Vec<usize>,
     /// Depth, prefix, namespace.
     bindings: Vec<(usize, &'a str, &'a str)>,
     max_depth: usize,
@@ -93,6 +95,7 @@ impl<'a> Scanner<'a> {
             event_start: position,
             open: Vec::with_capacity(16),
             attributes: Vec::with_capacity(8),
+            values: Vec::with_capacity(8),
             bindings: Vec::with_capacity(8),
             max_depth,
             pending_end: false,
@@ -116,6 +119,14 @@ impl<'a> Scanner<'a> {
         self.open.len()
     }
 
+    /// Name, first and last byte (exclusive) of the value of each attribute of the last `Start`.
+    pub fn attribute_positions(&self) -> impl Iterator<Item = (&'a str, usize, usize)> {
+        self.attributes
+            .iter()
+            .zip(&self.values)
+            .map(|((name, value), start)| (*name, *start, start + value.len()))
+    }
+
     /// The attribute `local` in `namespace` (empty: in none) of the last `Start`.
     pub fn attribute(&self, namespace: &str, local: &str) -> Option<Cow<'a, str>> {
         for (name, value) in &self.attributes {
@@ -135,7 +146,8 @@ impl<'a> Scanner<'a> {
         None
     }
 
-    fn namespace(&self, prefix: &str) -> Option<&'a str> {
+    /// The namespace that a prefix (empty: none) is bound to here.
+    pub fn namespace(&self, prefix: &str) -> Option<&'a str> {
         if prefix == "xml" {
             return Some("http://www.w3.org/XML/1998/namespace");
         }
@@ -319,6 +331,7 @@ impl<'a> Scanner<'a> {
         self.position += 1;
         let name = self.name()?;
         self.attributes.clear();
+        self.values.clear();
         let depth = self.open.len() + 1;
         loop {
             let blank = self.blanks();
@@ -352,6 +365,7 @@ impl<'a> Scanner<'a> {
             }
             let value = &text[self.position..self.position + length];
             check_references(value)?;
+            self.values.push(self.position);
             self.position += length + 1;
             if self.attributes.len() == MAX_ATTRIBUTES {
                 return Err(XmlError::TooManyAttributes);

@@ -182,6 +182,8 @@ fn read_header(scanner: &mut Scanner<'_>, header: &mut Header) -> Result<(), Soa
                 if !prefix.is_empty() {
                     header.positions.prefix.push(':');
                 }
+                // the prefix may have been bound by the element itself
+                header.positions.is_bound = scanner.namespace(prefix) == Some(NS_XROAD);
             }
             (NS_XROAD, "userId") => {
                 let value = text(scanner)?.into_owned();
