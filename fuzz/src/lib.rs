@@ -1,0 +1,7 @@
+//! What the fuzz targets do with their input, one function for each target.
+//!
+//! `cargo fuzz run soap` (from the project's root, with a nightly compiler) runs one.
+//! The crates replay `corpus/<target>` in their ordinary tests through the same
+//! functions, so that an input once found stays a test: add it to that folder.
+
+pub mod xroad_message;
