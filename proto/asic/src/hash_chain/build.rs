@@ -51,8 +51,15 @@ impl Names {
     }
 }
 
-const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<hc:HashChain xmlns=\"http://www.w3.org/2000/09/xmldsig#\" xmlns:hc=\"http://cyber.ee/hashchain\"><hc:DefaultDigestMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#sha512\"/>";
+const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<hc:HashChain xmlns=\"http://www.w3.org/2000/09/xmldsig#\" xmlns:hc=\"http://cyber.ee/hashchain\"><hc:DefaultDigestMethod Algorithm=\"";
+const HEAD_END: &str = "\"/>";
 const TAIL: &str = "</hc:HashChain>\n";
+
+fn push_head(algorithm: DigestAlgorithm, out: &mut String) {
+    out.push_str(HEAD);
+    out.push_str(algorithm.uri());
+    out.push_str(HEAD_END);
+}
 
 fn push_base64(digest: &Digest, out: &mut String) {
     STANDARD.encode_string(digest.as_ref(), out);
@@ -93,12 +100,14 @@ fn push_message_step(number: usize, names: Names, parts: &[Digest], out: &mut St
     out.push_str("</hc:HashStep>");
 }
 
-fn result_document(names: Names, digest: &Digest) -> Vec<u8> {
+fn result_document(names: Names, algorithm: DigestAlgorithm, digest: &Digest) -> Vec<u8> {
     debug_assert!(HEAD.contains(NAMESPACE));
     let mut out = String::with_capacity(512);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<hc:HashChainResult xmlns=\"http://www.w3.org/2000/09/xmldsig#\" xmlns:hc=\"http://cyber.ee/hashchain\" URI=\"");
     out.push_str(names.chain_file());
-    out.push_str("#STEP0\"><DigestMethod Algorithm=\"http://www.w3.org/2001/04/xmlenc#sha512\"/><DigestValue>");
+    out.push_str("#STEP0\"><DigestMethod Algorithm=\"");
+    out.push_str(algorithm.uri());
+    out.push_str("\"/><DigestValue>");
     push_base64(digest, &mut out);
     out.push_str("</DigestValue></hc:HashChainResult>\n");
     out.into_bytes()
@@ -110,12 +119,13 @@ fn result_document(names: Names, digest: &Digest) -> Vec<u8> {
 pub fn single(parts: &[Digest]) -> ChainDocuments {
     let names = Names::Signature;
     let mut chain = String::with_capacity(HEAD.len() + 160 * parts.len() + 96);
-    chain.push_str(HEAD);
+    push_head(ALGORITHM, &mut chain);
     push_message_step(0, names, parts, &mut chain);
     chain.push_str(TAIL);
     ChainDocuments {
         result: result_document(
             names,
+            ALGORITHM,
             &step_digest(ALGORITHM, parts.iter().map(AsRef::as_ref)),
         ),
         chain: chain.into_bytes(),
@@ -126,6 +136,7 @@ pub fn single(parts: &[Digest]) -> ChainDocuments {
 #[derive(Debug, Clone)]
 pub struct BatchTree {
     names: Names,
+    algorithm: DigestAlgorithm,
     leaves: Vec<Vec<Digest>>,
 }
 
@@ -139,16 +150,23 @@ pub struct BatchChains {
 }
 
 impl BatchTree {
-    /// An empty batch.
+    /// An empty batch over SHA-512 digests.
     #[must_use]
     pub fn new(names: Names) -> BatchTree {
+        BatchTree::with_algorithm(names, ALGORITHM)
+    }
+
+    /// An empty batch over digests of this algorithm, which its steps use too.
+    #[must_use]
+    pub fn with_algorithm(names: Names, algorithm: DigestAlgorithm) -> BatchTree {
         BatchTree {
             names,
+            algorithm,
             leaves: Vec::new(),
         }
     }
 
-    /// Adds a message: the SHA-512 digests of its parts, `/message.xml` first. For a batch time
+    /// Adds a message: the digests of its parts, `/message.xml` first. For a batch time
     /// stamp the one digest is that of the signature document.
     pub fn add(&mut self, parts: &[Digest]) {
         self.leaves.push(parts.to_vec());
@@ -173,6 +191,36 @@ impl BatchTree {
     /// is where X-Road's heap numbering leads to. A batch of one message is a chain of one step.
     #[must_use]
     pub fn finish(self) -> Option<BatchChains> {
+        let levels = self.levels()?;
+        let chains = (0..self.leaves.len())
+            .map(|index| self.chain(index, &levels))
+            .collect();
+        Some(BatchChains {
+            result: self.result(&levels)?,
+            chains,
+        })
+    }
+
+    /// As [`Self::finish`], but only the chain of the message at `index`.
+    #[must_use]
+    pub fn finish_one(&self, index: usize) -> Option<ChainDocuments> {
+        let levels = self.levels()?;
+        if index >= self.leaves.len() {
+            return None;
+        }
+        Some(ChainDocuments {
+            result: self.result(&levels)?,
+            chain: self.chain(index, &levels),
+        })
+    }
+
+    fn result(&self, levels: &[Vec<Digest>]) -> Option<Vec<u8>> {
+        let top = levels.last()?.first()?;
+        Some(result_document(self.names, self.algorithm, top))
+    }
+
+    /// The digests of the tree from the messages up to the root.
+    fn levels(&self) -> Option<Vec<Vec<Digest>>> {
         if self.leaves.is_empty() || self.leaves.len() > MAXIMUM_BATCH {
             return None;
         }
@@ -182,39 +230,31 @@ impl BatchTree {
                 [] => return None,
                 // Alone in the batch, a message is a step of its own.
                 [one] if self.leaves.len() > 1 => *one,
-                parts => step_digest(ALGORITHM, parts.iter().map(AsRef::as_ref)),
+                parts => step_digest(self.algorithm, parts.iter().map(AsRef::as_ref)),
             });
         }
         let mut levels = vec![level];
         loop {
             let level = &levels[levels.len() - 1];
             if level.len() == 1 {
-                break;
+                return Some(levels);
             }
             let above = level
                 .chunks(2)
                 .map(|pair| match pair {
-                    [left, right] => step_digest(ALGORITHM, [left.as_ref(), right.as_ref()]),
+                    [left, right] => step_digest(self.algorithm, [left.as_ref(), right.as_ref()]),
                     pair => pair[0],
                 })
                 .collect();
             levels.push(above);
         }
-        let top = levels[levels.len() - 1][0];
-        let chains = (0..self.leaves.len())
-            .map(|index| self.chain(index, &levels))
-            .collect();
-        Some(BatchChains {
-            result: result_document(self.names, &top),
-            chains,
-        })
     }
 
     /// The chain of one message: its path from the root, siblings as constants.
     fn chain(&self, index: usize, levels: &[Vec<Digest>]) -> Vec<u8> {
         let parts = &self.leaves[index];
         let mut out = String::with_capacity(HEAD.len() + levels.len() * 320 + parts.len() * 160);
-        out.push_str(HEAD);
+        push_head(self.algorithm, &mut out);
         let own_step = parts.len() > 1 || self.leaves.len() == 1;
         // Levels at which the message's branch has a neighbour, from the root down.
         let steps: Vec<usize> = (0..levels.len() - 1)
