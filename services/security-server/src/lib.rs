@@ -2,6 +2,8 @@
 //! forwards the messages of its clients (X-Road's `proxy`, `signer`,
 //! `configuration-client` and `messagelog` in one process).
 
+pub mod configuration_client;
+
 use std::path::Path;
 
 /// Why a Security Server could not start or had to stop.
