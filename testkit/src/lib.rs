@@ -4,8 +4,13 @@
 
 mod addresses;
 mod country;
+pub mod http;
+pub mod pair;
 mod process;
+mod provider;
+pub mod soap;
 
 pub use addresses::Block;
 pub use country::{Country, Kind};
 pub use process::{Running, binary};
+pub use provider::Provider;

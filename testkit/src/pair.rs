@@ -1,0 +1,152 @@
+//! The smallest country in which a message passes: one server that asks, one that answers.
+
+use std::fmt::Write as _;
+
+use crate::http::{Answer, Request};
+use crate::soap::SoapCall;
+use crate::{Block, Country, Kind, Provider};
+
+/// The Security Server that provides.
+pub const PROVIDER_SERVER: &str = "KG/GOV/70000001/ss1";
+/// The provider.
+pub const PROVIDER: &str = "KG/GOV/70000001/register";
+/// The Security Server that consumes.
+pub const CONSUMER_SERVER: &str = "KG/COM/80000001/ss2";
+/// The consumer, who has all rights.
+pub const CONSUMER: &str = "KG/COM/80000001/bank";
+/// Another client of the consumer's server, who has none.
+pub const STRANGER: &str = "KG/COM/80000001/stranger";
+
+/// A pair of Security Servers with a provider behind one of them.
+#[derive(Debug)]
+pub struct Pair {
+    /// The country.
+    pub country: Country,
+    /// The provider's information system.
+    pub provider: Provider,
+    /// Addresses.
+    pub block: Block,
+}
+
+/// Services of every pair: code, type and behaviour of the provider.
+const SERVICES: &[(&str, &str, &str)] = &[
+    ("echo", "soap", "echo"),
+    ("slow", "soap", "slow/2000"),
+    ("tooSlow", "soap", "slow/8000"),
+    ("cut", "soap", "cut"),
+    ("hangUp", "soap", "hang-up"),
+    ("otherId", "soap", "other-id"),
+    ("error", "soap", "error"),
+    ("text", "soap", "text"),
+    ("rest", "rest", "echo"),
+    ("restCut", "rest", "cut"),
+    ("swallow", "rest", "swallow"),
+];
+
+impl Pair {
+    /// Starts it. `more` is added to the head of the instance file.
+    pub fn start(kind: Kind, more: &str) -> Self {
+        let block = Block::new();
+        let provider = Provider::start(&block.address(60));
+        let mut text = format!(
+            "instance = \"KG\"\nkey_type = \"{}\"\naddress = \"{}\"\n{more}\n",
+            kind.key_type(),
+            block.address(1)
+        );
+        let mut server = |id: &str, last: u8, clients: &[&str]| {
+            let _ = write!(
+                text,
+                "\n[[server]]\nid = \"{id}\"\naddress = \"{}\"\n",
+                block.address(last)
+            );
+            for client in clients {
+                let _ = write!(
+                    text,
+                    "[[server.client]]\nid = \"{client}\"\nconnection = \"http\"\n"
+                );
+            }
+        };
+        server(PROVIDER_SERVER, 11, &[PROVIDER]);
+        server(CONSUMER_SERVER, 12, &[CONSUMER, STRANGER]);
+        let mut service = |code: &str, kind: &str, url: &str, more: &str| {
+            let _ = write!(
+                text,
+                "\n[[service]]\nprovider = \"{PROVIDER}\"\ncode = \"{code}\"\ntype = \"{kind}\"\nurl = \"{url}\"\n\
+                 allowed = [\"{CONSUMER}\"]\n{more}"
+            );
+        };
+        for (code, kind, behaviour) in SERVICES {
+            let more = if *code == "tooSlow" {
+                "timeout_seconds = 1\n"
+            } else {
+                ""
+            };
+            service(code, kind, &provider.url(behaviour), more);
+        }
+        service(
+            "nobody",
+            "soap",
+            &format!("http://{}:9/", block.address(61)),
+            "",
+        );
+        service(
+            "off",
+            "soap",
+            &provider.url("echo"),
+            "disabled = \"closed on Sundays\"\n",
+        );
+        Self {
+            country: Country::start(&text),
+            provider,
+            block,
+        }
+    }
+
+    /// Where the consumer's information system sends SOAP messages.
+    pub fn url(&self) -> String {
+        format!("http://{}:8080/", self.block.address(12))
+    }
+
+    /// A call of the consumer to a service of the provider.
+    pub fn call(&self, code: &str) -> SoapCall {
+        SoapCall::new(CONSUMER, PROVIDER, code)
+    }
+
+    /// Sends a call and gives what came back.
+    ///
+    /// # Panics
+    /// When there is no answer at all.
+    pub fn ask(&self, call: &SoapCall) -> Answer {
+        call.send(&self.url())
+            .unwrap_or_else(|error| panic!("{}: {error}", call.code))
+    }
+
+    /// Posts a body to a REST service of the provider.
+    ///
+    /// # Errors
+    /// When there is no whole answer.
+    pub fn post(&self, code: &str, body: &[u8]) -> std::io::Result<Answer> {
+        let url = format!("{}r1/{PROVIDER}/{code}/path?q=1", self.url());
+        let headers = [
+            ("X-Road-Client", CONSUMER),
+            ("Content-Type", "application/octet-stream"),
+        ];
+        Request {
+            url: &url,
+            method: "POST",
+            headers: &headers,
+            body,
+        }
+        .send()
+    }
+
+    /// Panics unless messages pass now.
+    ///
+    /// # Panics
+    /// Then.
+    pub fn must_work(&self) {
+        let call = self.call("echo");
+        let answer = self.ask(&call);
+        assert!(call.is_answered_by(&answer), "{}", answer.text());
+    }
+}
