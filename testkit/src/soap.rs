@@ -86,7 +86,7 @@ impl SoapCall {
         answer.status == 200
             && text.contains(&format!("{}Response", self.code))
             && text.contains(&format!(">{}</", self.payload))
-            && text.contains(&format!(">{}</", self.id))
+            && text.contains(&format!("id>{}</", self.id))
     }
 }
 
