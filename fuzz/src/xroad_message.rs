@@ -16,8 +16,11 @@ use xroad_message::transport::{
     Direction, Protocol, TransportDecoder, TransportEvent, TransportLimits,
 };
 
+/// What a target does with an input.
+pub type Target = fn(&[u8]);
+
 /// The name of each target and its function.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("multipart", multipart),
     ("transport", transport),
     ("soap", soap),
@@ -89,8 +92,13 @@ fn transport_events(
     pieces: &[Bytes],
 ) -> Option<(Vec<TransportEvent>, Vec<u8>)> {
     let content_type = "multipart/mixed; boundary=b";
-    let mut decoder =
-        TransportDecoder::new(direction, protocol, content_type, TransportLimits::default()).ok()?;
+    let mut decoder = TransportDecoder::new(
+        direction,
+        protocol,
+        content_type,
+        TransportLimits::default(),
+    )
+    .ok()?;
     let mut events = Vec::new();
     let mut streamed = Vec::new();
     for piece in pieces {
@@ -119,11 +127,18 @@ pub fn soap(data: &[u8]) {
         let Ok(again) = again else {
             panic!("the answer with its hash is not read: {again:?}");
         };
-        assert_eq!(again.request_hash.as_ref().map(|hash| hash.value.as_str()), Some("aGFzaA=="));
+        assert_eq!(
+            again.request_hash.as_ref().map(|hash| hash.value.as_str()),
+            Some("aGFzaA==")
+        );
         assert_eq!(check_consistent(&message, &again), Ok(()));
         let _ = WsdlRequest::decode(&message);
     }
-    for content_type in ["text/xml", "text/xml; charset=utf-16", "text/xml; charset=koi8-r"] {
+    for content_type in [
+        "text/xml",
+        "text/xml; charset=utf-16",
+        "text/xml; charset=koi8-r",
+    ] {
         if let Ok(text) = decode_charset(content_type, bytes.clone()) {
             let _ = Soap::decode(&text, &limits, Expect::Response);
         }
@@ -166,7 +181,10 @@ pub fn rest_request(data: &[u8]) {
         let made = RestRequest::from_http(
             request.verb,
             &request.path,
-            request.headers.iter().map(|(n, v)| (n.as_str(), v.as_slice())),
+            request
+                .headers
+                .iter()
+                .map(|(n, v)| (n.as_str(), v.as_slice())),
         );
         let Ok(mut made) = made else {
             panic!("a part that was read is not a request: {made:?}");
@@ -190,7 +208,11 @@ pub fn path(data: &[u8]) {
     };
     let (pattern, raw) = text.split_once('\n').unwrap_or(("**", text));
     if let Ok(path) = access_path(raw) {
-        assert!(path.starts_with('/') && !path.contains("//") && !path.split('/').any(|s| s == ".." || s == "."));
+        assert!(
+            path.starts_with('/')
+                && !path.contains("//")
+                && !path.split('/').any(|s| s == ".." || s == ".")
+        );
         let _ = PathGlob::new(pattern).matches(&path);
         assert!(PathGlob::new("**").matches(&path));
         let literal = path.replace('\\', "\\\\").replace('*', "\\*");
@@ -236,7 +258,11 @@ pub fn identifier(data: &[u8]) {
     if let Ok(identifier) = decode_identifier(data) {
         let mut text = String::new();
         encode_identifier("a", &identifier, &mut text);
-        let text = text.replacen("<a ", "<a xmlns:id=\"http://x-road.eu/xsd/identifiers\" ", 1);
+        let text = text.replacen(
+            "<a ",
+            "<a xmlns:id=\"http://x-road.eu/xsd/identifiers\" ",
+            1,
+        );
         assert_eq!(decode_identifier(text.as_bytes()), Ok(identifier));
     }
 }

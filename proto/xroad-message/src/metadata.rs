@@ -283,8 +283,8 @@ impl WsdlRequest {
         let mut service_version = None;
         loop {
             match scanner.next()? {
-                Event::Start(name) => {
-                    let (namespace, local) = scanner.resolve(name)?;
+                Event::Start(_) => {
+                    let (namespace, local) = scanner.resolved();
                     match scanner.depth() {
                         2 => in_body = (namespace, local) == (NS_SOAP, "Body"),
                         4 if in_body && namespace == NS_XROAD => {

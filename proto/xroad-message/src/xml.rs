@@ -69,6 +69,7 @@ pub struct Scanner<'a> {
     /// Depth, prefix, namespace.
     bindings: Vec<(usize, &'a str, &'a str)>,
     max_depth: usize,
+    resolved: (&'a str, &'a str),
     /// An empty element whose end is still to be told.
     pending_end: bool,
     root_seen: bool,
@@ -98,6 +99,7 @@ impl<'a> Scanner<'a> {
             values: Vec::with_capacity(8),
             bindings: Vec::with_capacity(8),
             max_depth,
+            resolved: ("", ""),
             pending_end: false,
             root_seen: false,
             started: false,
@@ -158,8 +160,12 @@ impl<'a> Scanner<'a> {
             .map(|(_, _, uri)| *uri)
     }
 
-    /// Namespace and local name of an element.
-    pub fn resolve(&self, name: &'a str) -> Scanned<(&'a str, &'a str)> {
+    /// Namespace and local name of the element that the last `Start` told of.
+    pub fn resolved(&self) -> (&'a str, &'a str) {
+        self.resolved
+    }
+
+    fn resolve(&self, name: &'a str) -> Scanned<(&'a str, &'a str)> {
         let (prefix, local) = split(name);
         match self.namespace(prefix) {
             Some(uri) if prefix.is_empty() || !uri.is_empty() => Ok((uri, local)),
@@ -200,10 +206,7 @@ impl<'a> Scanner<'a> {
                     self.position += length;
                     continue;
                 }
-                if memmem::find(raw.as_bytes(), b"]]>").is_some() {
-                    return Err(self.malformed());
-                }
-                check_references(raw)?;
+                check_text(raw).map_err(|error| error.unwrap_or_else(|| self.malformed()))?;
                 self.position += length;
                 return Ok(Event::Text(raw));
             }
@@ -287,7 +290,7 @@ impl<'a> Scanner<'a> {
         let mut end = start + 1;
         let mut colons = 0;
         while let Some(b) = bytes.get(end) {
-            if !is_name(*b) {
+            if !NAME[usize::from(*b)] {
                 break;
             }
             colons += usize::from(*b == b':');
@@ -392,7 +395,7 @@ impl<'a> Scanner<'a> {
         }
         self.root_seen = true;
         self.open.push(name);
-        self.resolve(name)?;
+        self.resolved = self.resolve(name)?;
         Ok(Event::Start(name))
     }
 
@@ -437,9 +440,19 @@ fn is_name_start(b: u8) -> bool {
     b.is_ascii_alphabetic() || matches!(b, b'_' | b':') || b >= 0x80
 }
 
-fn is_name(b: u8) -> bool {
-    is_name_start(b) || b.is_ascii_digit() || matches!(b, b'-' | b'.')
-}
+/// Which bytes a name may have.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        let byte = b as u8;
+        table[b] = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b':' | b'-' | b'.')
+            || byte >= 0x80;
+        b += 1;
+    }
+    table
+};
 
 /// The character that the reference `&name;` stands for.
 fn reference(name: &str) -> Option<char> {
@@ -463,15 +476,36 @@ fn reference(name: &str) -> Option<char> {
     (allowed && !matches!(c, '\u{FFFE}' | '\u{FFFF}')).then_some(c)
 }
 
+/// Checks the references of an attribute's value.
 fn check_references(raw: &str) -> Scanned<()> {
     let mut rest = raw;
     while let Some(at) = memchr(b'&', rest.as_bytes()) {
-        let tail = &rest[at + 1..];
-        let end = memchr(b';', &tail.as_bytes()[..tail.len().min(12)]).ok_or(XmlError::Entity)?;
-        reference(&tail[..end]).ok_or(XmlError::Entity)?;
-        rest = &tail[end + 1..];
+        rest = after_reference(&rest[at + 1..])?;
     }
     Ok(())
+}
+
+/// Checks text: its references, and that it has no `]]>` (the error is then `None`).
+fn check_text(raw: &str) -> Result<(), Option<XmlError>> {
+    let mut rest = raw;
+    while let Some(at) = memchr2(b'&', b']', rest.as_bytes()) {
+        let tail = &rest[at + 1..];
+        if rest.as_bytes()[at] == b'&' {
+            rest = after_reference(tail)?;
+        } else if tail.starts_with("]>") {
+            return Err(None);
+        } else {
+            rest = tail;
+        }
+    }
+    Ok(())
+}
+
+/// The text behind a reference, whose ampersand was just read.
+fn after_reference(tail: &str) -> Scanned<&str> {
+    let end = memchr(b';', &tail.as_bytes()[..tail.len().min(12)]).ok_or(XmlError::Entity)?;
+    reference(&tail[..end]).ok_or(XmlError::Entity)?;
+    Ok(&tail[end + 1..])
 }
 
 /// The text that `raw` stands for: references replaced, line ends made LF.
@@ -528,8 +562,8 @@ mod tests {
         let mut events = Vec::new();
         loop {
             match scanner.next()? {
-                Event::Start(name) => {
-                    let (uri, local) = scanner.resolve(name)?;
+                Event::Start(_) => {
+                    let (uri, local) = scanner.resolved();
                     events.push(format!("+{{{uri}}}{local}"));
                 }
                 Event::End(name) => events.push(format!("-{name}")),

@@ -1,6 +1,10 @@
 //! The corpora of the fuzz targets as ordinary tests: every input, and changed forms
 //! of it, through the functions that the targets run.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros
+)]
 
 #[path = "../../../fuzz/src/xroad_message.rs"]
 mod targets;
@@ -31,7 +35,9 @@ fn change(input: &[u8], numbers: &mut Numbers) -> Vec<u8> {
                 out.splice(to..to, copy);
             }
             3 => {
-                let pieces: [&[u8]; 8] = [b"\r\n", b"\n--b", b"--", b"<a>", b"&#1;", b"/..", b":", b"\xff"];
+                let pieces: [&[u8]; 8] = [
+                    b"\r\n", b"\n--b", b"--", b"<a>", b"&#1;", b"/..", b":", b"\xff",
+                ];
                 out.splice(at..end, pieces[numbers.below(8)].iter().copied());
             }
             _ => {

@@ -1,5 +1,9 @@
 //! REST messages: recorded ones, the rules of the parts, and metadata.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros
+)]
 
 mod vectors;
 

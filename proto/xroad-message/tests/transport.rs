@@ -1,6 +1,10 @@
 //! Transport messages: X-Road's own, recorded ones, and our own at random chunk
 //! boundaries.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_macros
+)]
 
 mod vectors;
 

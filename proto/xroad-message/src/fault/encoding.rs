@@ -100,8 +100,8 @@ impl Fault {
         let mut fault = None;
         loop {
             match scanner.next()? {
-                Event::Start(name) => {
-                    let (namespace, local) = scanner.resolve(name)?;
+                Event::Start(_) => {
+                    let (namespace, local) = scanner.resolved();
                     let soap = namespace == NS_SOAP;
                     match scanner.depth() {
                         1 if !(soap && local == "Envelope") => return Err(FaultError::NotAFault),
@@ -139,8 +139,8 @@ pub(crate) fn read(scanner: &mut Scanner<'_>) -> Result<Fault, XmlError> {
     let mut in_fault_detail = false;
     loop {
         match scanner.next()? {
-            Event::Start(name) => {
-                let (_, local) = scanner.resolve(name)?;
+            Event::Start(_) => {
+                let (_, local) = scanner.resolved();
                 let depth = scanner.depth() - base;
                 if depth == 1 {
                     child = local;

@@ -51,8 +51,8 @@ pub fn neutralise_wsdl(document: &[u8]) -> Result<Vec<u8>, DescriptionError> {
     let mut copied = 0;
     loop {
         match scanner.next()? {
-            Event::Start(name) => {
-                let (namespace, local) = scanner.resolve(name)?;
+            Event::Start(_) => {
+                let (namespace, local) = scanner.resolved();
                 if local != "address" || !ADDRESSES.contains(&namespace) {
                     continue;
                 }

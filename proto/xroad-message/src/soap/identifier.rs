@@ -125,8 +125,8 @@ pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<Identifier, IdentifierEr
     let mut current: Option<usize> = None;
     loop {
         match scanner.next()? {
-            Event::Start(name) => {
-                let (namespace, local) = scanner.resolve(name)?;
+            Event::Start(_) => {
+                let (namespace, local) = scanner.resolved();
                 if scanner.depth() == base + 1 && namespace == NS_IDENTIFIERS {
                     current = PARTS.iter().position(|part| *part == local);
                     if let Some(part) = current {

@@ -43,17 +43,17 @@ pub(super) fn decode(
     expect: Expect,
 ) -> Result<Soap, SoapError> {
     let mut scanner = Scanner::new(bytes, limits.depth)?;
-    let Event::Start(root) = scanner.next()? else {
+    let Event::Start(_) = scanner.next()? else {
         return Err(SoapError::Envelope);
     };
-    if scanner.resolve(root)? != (NS_SOAP, "Envelope") {
+    if scanner.resolved() != (NS_SOAP, "Envelope") {
         return Err(SoapError::Envelope);
     }
     let mut header = Header::default();
     let mut body = Body::default();
     loop {
         match scanner.next()? {
-            Event::Start(name) => match scanner.resolve(name)? {
+            Event::Start(_) => match scanner.resolved() {
                 (NS_SOAP, "Header") => {
                     // a header after the body would be read by some and not by others
                     if header.seen || body.seen {
@@ -158,7 +158,7 @@ fn read_header(scanner: &mut Scanner<'_>, header: &mut Header) -> Result<(), Soa
             _ => continue,
         };
         let start = scanner.event_start();
-        match scanner.resolve(name)? {
+        match scanner.resolved() {
             (NS_XROAD, "client") => match identifier(scanner, Field::Client)? {
                 Identifier::Client(id) => set(&mut header.client, Field::Client, id)?,
                 _ => return Err(wrong_type(Field::Client)),
@@ -241,7 +241,7 @@ fn represented_party(scanner: &mut Scanner<'_>) -> Result<RepresentedParty, Soap
     let mut code = None;
     loop {
         match scanner.next()? {
-            Event::Start(name) => match scanner.resolve(name)? {
+            Event::Start(_) => match scanner.resolved() {
                 (NS_REPRESENTATION, "partyClass") => {
                     let value = text(scanner)?.into_owned();
                     set(&mut class, Field::RepresentedParty, value)?;
@@ -268,8 +268,8 @@ fn read_body<'a>(scanner: &mut Scanner<'a>, body: &mut Body<'a>) -> Result<(), S
     let base = scanner.depth();
     loop {
         match scanner.next()? {
-            Event::Start(name) => {
-                let (namespace, local) = scanner.resolve(name)?;
+            Event::Start(_) => {
+                let (namespace, local) = scanner.resolved();
                 if body.child.is_some() || body.fault.is_some() {
                     return Err(SoapError::Body);
                 }
