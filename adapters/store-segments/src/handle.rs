@@ -16,6 +16,7 @@ use messagelog::{
 };
 use tokio::sync::oneshot;
 
+use crate::export::{Exported, export_archive, export_one};
 use crate::files::FileDirectory;
 use crate::queue::{Command, Queue, Reply, Written, help_loop, now, write_loop};
 
@@ -252,6 +253,25 @@ impl MessageLog {
         blocking(move || store.get(id)).await
     }
 
+    /// The ASiC-E container of one record.
+    ///
+    /// # Errors
+    /// There is no such record, or a part of it cannot be read.
+    pub async fn export(&self, id: RecordId) -> Result<Exported, LogError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || export_one(&store, id)).await
+    }
+
+    /// A zip of the containers of all matching records, with the signed
+    /// configurations that they are judged against.
+    ///
+    /// # Errors
+    /// A record or configuration cannot be read.
+    pub async fn export_archive(&self, query: RecordQuery) -> Result<Exported, LogError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || export_archive(&store, &query)).await
+    }
+
     /// Up to `max` of the oldest records without a time-stamp.
     ///
     /// # Errors
@@ -270,7 +290,8 @@ impl MessageLog {
         blocking(move || store.pending_of(&records)).await
     }
 
-    /// Stores a verified token (DER `ContentInfo`) over pending records, durably.
+    /// Stores a verified token (DER `ContentInfo`) over pending records, durably,
+    /// with the signed configuration in force, which must be kept.
     ///
     /// # Errors
     /// It is not on disk.
@@ -279,12 +300,17 @@ impl MessageLog {
         pending: Pending,
         form: StampForm,
         token: Bytes,
+        configuration: Option<ConfigurationId>,
     ) -> Result<(), LogError> {
+        if let Some(id) = configuration.filter(|id| !self.has_configuration(*id)) {
+            return Err(LogError::UnknownConfiguration(id.to_string()));
+        }
         let stamp = Stamp {
             form,
             records: pending.records,
             digests: pending.digests,
             token,
+            configuration,
         };
         self.ask(|reply| Command::Stamp(stamp, reply)).await
     }

@@ -6,9 +6,11 @@
 //! helper thread writes the indexes of full segments, prepares the next ones
 //! and deletes what is older than the retention period.
 
+mod export;
 mod files;
 mod handle;
 mod queue;
 
+pub use export::{ArchiveSummary, Exported, container_name, write_archive, write_container};
 pub use files::{FileDirectory, LogFile};
 pub use handle::{BodyStream, BodyWriter, LogSettings, MessageLog};

@@ -121,7 +121,7 @@ async fn records_and_bodies_outlive_a_restart() {
     ));
     let batch = log.pending(300).await.unwrap();
     assert_eq!(batch.records.len(), 300);
-    log.commit_timestamp(batch, StampForm::Batch, Bytes::from_static(b"token"))
+    log.commit_timestamp(batch, StampForm::Batch, Bytes::from_static(b"token"), None)
         .await
         .unwrap();
     assert_eq!(log.pending_count(), 101);
@@ -173,7 +173,7 @@ async fn records_and_bodies_outlive_a_restart() {
     assert_eq!(range.len(), 10);
     let rest = log.pending(10_000).await.unwrap();
     assert_eq!(rest.records.len(), 101);
-    log.commit_timestamp(rest, StampForm::Batch, Bytes::from_static(b"token2"))
+    log.commit_timestamp(rest, StampForm::Batch, Bytes::from_static(b"token2"), None)
         .await
         .unwrap();
     assert_eq!((log.pending_count(), log.oldest_pending()), (0, None));
@@ -191,7 +191,7 @@ async fn records_and_bodies_outlive_a_restart() {
     drop((log, stored, range));
     tokio::time::sleep(Duration::from_millis(200)).await;
     let log = MessageLog::open(settings(directory.path()), keys(3)).unwrap();
-    assert_eq!(log.recovery().unreadable, []);
+    assert!(log.recovery().unreadable.is_empty());
     assert_eq!(log.pending_count(), 0);
     assert_eq!(log.get(id).await.unwrap().record.query_id, "with bodies");
 }

@@ -39,5 +39,5 @@ pub use record::{
 pub use recovery::Recovery;
 pub use segment_key::{Randomness, recovery_part};
 pub use spool::{Spool, SpoolLimits, SpoolOwner, SpoolShare};
-pub use stamp::{MAX_BATCH, Stamp, StampForm, StampPlace};
+pub use stamp::{MAX_BATCH, Stamp, StampForm, StampPlace, hash_chain_result};
 pub use store::Store;

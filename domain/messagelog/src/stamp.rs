@@ -1,9 +1,11 @@
 //! Time-stamps over records: their stored form and which records they cover.
 
+use asic::hash_chain::{BatchTree, ChainDocuments, Names};
 use bytes::Bytes;
+use pki::{Digest, DigestAlgorithm};
 
 use crate::error::LogError;
-use crate::record::RecordId;
+use crate::record::{ConfigurationId, RecordId};
 
 const VERSION: u8 = 1;
 
@@ -11,6 +13,29 @@ const VERSION: u8 = 1;
 pub const MAX_BATCH: usize = 10_000;
 /// Longest token that is stored, in bytes.
 pub const MAX_TOKEN: usize = 64 << 10;
+
+/// The tree over signature documents. SHA-256 and not X-Road's usual SHA-512: each
+/// record's document of eleven thousand bytes is hashed for this, which costs a
+/// third so; a chain names its algorithm, and X-Road's verifier follows it.
+fn tree(digests: &[[u8; 32]]) -> Option<BatchTree> {
+    let mut tree = BatchTree::with_algorithm(Names::TimeStamp, DigestAlgorithm::Sha256);
+    for digest in digests {
+        tree.add(&[Digest::from_bytes(digest)?]);
+    }
+    Some(tree)
+}
+
+/// `ts-hashchainresult.xml` over signature documents with these SHA-256 digests:
+/// what a time-stamping authority is asked to stamp. `None` for no digest or
+/// more than [`MAX_BATCH`].
+pub fn hash_chain_result(digests: &[[u8; 32]]) -> Option<Vec<u8>> {
+    if digests.len() > MAX_BATCH {
+        return None;
+    }
+    tree(digests)?
+        .finish_one(0)
+        .map(|documents| documents.result)
+}
 
 /// What a token covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +57,9 @@ pub struct Stamp {
     pub digests: Vec<[u8; 32]>,
     /// The RFC 3161 token (a CMS `ContentInfo` in DER).
     pub token: Bytes,
+    /// The signed configuration in force when the token was fetched, against
+    /// which the evidence is judged.
+    pub configuration: Option<ConfigurationId>,
 }
 
 /// Where a time-stamp frame is.
@@ -79,8 +107,21 @@ impl Stamp {
         for digest in &self.digests {
             out.extend_from_slice(digest);
         }
+        out.push(u8::from(self.configuration.is_some()));
+        out.extend_from_slice(&self.configuration.map_or([0; 32], |id| id.0));
         out.extend_from_slice(&(self.token.len() as u32).to_le_bytes());
         out.extend_from_slice(&self.token);
+    }
+
+    /// `ts-hashchainresult.xml`, whose bytes a batch's token covers, and
+    /// `ts-hashchain.xml` of the record (reference A4); `None` when the
+    /// time-stamp is not one of a batch or does not cover the record.
+    pub fn hash_chain(&self, record: RecordId) -> Option<ChainDocuments> {
+        if self.form != StampForm::Batch {
+            return None;
+        }
+        let index = self.records.binary_search(&record).ok()?;
+        tree(&self.digests)?.finish_one(index)
     }
 
     /// Reads the stored form; `None` when it is not one.
@@ -97,6 +138,12 @@ impl Stamp {
         }
         let (ids, rest) = rest.split_at_checked(count * 8)?;
         let (digests, rest) = rest.split_at_checked(count * 32)?;
+        let (configuration, rest) = rest.split_first_chunk::<33>()?;
+        let configuration = match configuration.split_first()? {
+            (0, _) => None,
+            (1, id) => Some(ConfigurationId(id.try_into().ok()?)),
+            _ => return None,
+        };
         let (length, token) = rest.split_first_chunk::<4>()?;
         if u32::from_le_bytes(*length) as usize != token.len() {
             return None;
@@ -111,6 +158,7 @@ impl Stamp {
                 .collect(),
             digests: digests.as_chunks::<32>().0.to_vec(),
             token: Bytes::copy_from_slice(token),
+            configuration,
         };
         stamp.check().ok()?;
         Some(stamp)
@@ -253,6 +301,7 @@ mod tests {
             records: vec![RecordId(3), RecordId(9)],
             digests: vec![[1; 32], [2; 32]],
             token: Bytes::from_static(b"token"),
+            configuration: Some(ConfigurationId([4; 32])),
         };
         let mut out = Vec::new();
         stamp.encode(&mut out);
