@@ -10,6 +10,7 @@
 //! side failed ([`fault::FaultCode::new`]).
 
 pub mod asic_request;
+pub mod certificate_status;
 pub mod fault;
 pub mod metadata;
 pub mod multipart;

@@ -36,7 +36,7 @@ impl Default for SoapStreamLimits {
 /// Why a body is refused. The fault is the information system's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SoapStreamError {
-    /// The HTTP message has no content type.
+    /// The request has no content type.
     #[error("the message has no content type")]
     NoContentType,
     /// The content type is not one that SOAP may have (M17).
@@ -157,7 +157,10 @@ impl SoapStreamDecoder {
         let content_type = content_type
             .map(str::trim)
             .filter(|text| !text.is_empty())
-            .ok_or(SoapStreamError::NoContentType)?;
+            .ok_or(match expect {
+                Expect::Request => SoapStreamError::NoContentType,
+                Expect::Response => SoapStreamError::ContentType,
+            })?;
         let form = if is_soap(content_type) {
             check_charset(expect, content_type)?;
             Form::Alone

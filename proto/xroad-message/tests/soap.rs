@@ -321,6 +321,7 @@ fn bodies_without_soap() {
             "invalid_content_type",
         ),
         (Expect::Request, None, b"<a/>", "invalid_request"),
+        (Expect::Response, None, b"<a/>", "invalid_content_type"),
     ] {
         assert_eq!(
             decode(expect, content_type, chunks(body, 3)).unwrap_err(),
