@@ -1,1 +1,1 @@
-//! scenarios
+//! Stories over whole servers; they are in `tests/`.
