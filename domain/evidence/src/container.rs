@@ -230,9 +230,9 @@ fn time_stamp<R: Read + Seek>(
     }
     let token = value
         .signature()
-        .time_stamp()
+        .time_stamp()?
         .ok_or_else(|| SignatureError::TimeStamp("there is none".to_owned()))?;
-    verify_single_time_stamp(token, value.signature().value(), &authorities, legacy)
+    verify_single_time_stamp(&token, value.signature().value(), &authorities, legacy)
 }
 
 const MANIFEST_LIMITS: Limits = Limits {

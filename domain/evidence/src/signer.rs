@@ -1,8 +1,9 @@
 //! Whether the holder of a signing certificate is the member who must have signed (1.8, S13, S14).
 
-use globalconf::{GlobalConfiguration, Issuer};
+use globalconf::{ConfigurationId, GlobalConfiguration, Issuer};
 use pki::ocsp::{Freshness, OcspError, Response};
-use pki::{Certificate, Digest, DigestAlgorithm, LegacyDigests, ValidPath};
+use pki::{Certificate, Digest, LegacyDigests, ValidPath};
+use std::hash::{Hash, Hasher};
 use time::OffsetDateTime;
 use xmldsig::{SignatureError, ValueVerified};
 use xroad_id::ClientId;
@@ -53,8 +54,26 @@ impl SignerVerified {
 /// What a [`SignerVerified`] depends on: configuration, expected member, certificate, OCSP
 /// responses and extra certificates. Kept under this key it can be used again until
 /// [`SignerVerified::valid_until`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SignerKey([u8; 32]);
+///
+/// Keys are compared in full, without hashing what they are made from: comparing a few kilobytes
+/// costs less. Keep results of [`verify_signer`] only, and bound their number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignerKey {
+    configuration: ConfigurationId,
+    member: ClientId,
+    sha1_allowed: bool,
+    certificate: Digest,
+    chain: Box<[u8]>,
+}
+
+impl Hash for SignerKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.certificate.as_ref().hash(state);
+        self.chain.len().hash(state);
+        // Enough to tell the responses of different days apart; equality compares everything.
+        self.chain[..self.chain.len().min(512)].hash(state);
+    }
+}
 
 /// The key of a signature's signer, for a cache.
 ///
@@ -66,28 +85,13 @@ pub fn signer_key(
     expected: &ClientId,
     signature: &ValueVerified,
 ) -> SignerKey {
-    let mut hasher = DigestAlgorithm::Sha256.hasher();
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    part(&configuration.identity().0);
-    part(expected.instance.as_bytes());
-    part(expected.member_class.as_bytes());
-    part(expected.member_code.as_bytes());
-    part(&[u8::from(signature.rule().is_sha1_allowed())]);
-    part(signature.certificate().sha256().as_ref());
-    for response in signature.signature().ocsp_responses() {
-        part(response);
+    SignerKey {
+        configuration: configuration.identity(),
+        member: expected.to_member(),
+        sha1_allowed: signature.rule().is_sha1_allowed(),
+        certificate: *signature.certificate().sha512(),
+        chain: signature.signature().chain_text().into(),
     }
-    part(&[]);
-    for certificate in signature.signature().certificates() {
-        part(certificate);
-    }
-    let digest: Digest = hasher.finish();
-    let mut key = [0; 32];
-    key.copy_from_slice(&digest.as_ref()[..32]);
-    SignerKey(key)
 }
 
 /// Verifies that the signature was made by `expected` (a subsystem counts as its member): the
@@ -117,15 +121,14 @@ pub fn verify_signer(
     if !certificate.allows_signing() {
         return Err(SignatureError::NotASigningCertificate);
     }
-    if decoded.certificates().len() > MAXIMUM_EXTRA_CERTIFICATES
-        || decoded.ocsp_responses().len() > MAXIMUM_OCSP_RESPONSES
-    {
+    let extra = decoded.certificates()?;
+    let responses = decoded.ocsp_responses()?;
+    if extra.len() > MAXIMUM_EXTRA_CERTIFICATES || responses.len() > MAXIMUM_OCSP_RESPONSES {
         return Err(SignatureError::Malformed(
             "too many certificates or OCSP responses",
         ));
     }
-    let extra = decoded
-        .certificates()
+    let extra = extra
         .iter()
         .map(|der| Certificate::decode(der))
         .collect::<Result<Vec<_>, _>>()
@@ -154,8 +157,7 @@ pub fn verify_signer(
         check_next_update: configuration.next_update_check(),
         ..Freshness::default()
     };
-    let responses = decoded
-        .ocsp_responses()
+    let responses = responses
         .iter()
         .map(|der| Response::decode(der))
         .collect::<Result<Vec<_>, _>>()

@@ -21,6 +21,13 @@ pub(crate) const POLICY_DESCRIPTION: &str =
 /// The SHA-512 digest of the policy document.
 pub(crate) const POLICY_DIGEST: &str =
     "BuO0EDNfkxSVlUbxCzmQPzX1AUF1/xx9ytWHk3/6SAOePxQiniEfDYk+90QeYb3lWpV3Izhuz9fKaYyE+lTcXw==";
+/// The same digest as bytes.
+pub(crate) const POLICY_DIGEST_BYTES: [u8; 64] = [
+    0x06, 0xe3, 0xb4, 0x10, 0x33, 0x5f, 0x93, 0x14, 0x95, 0x95, 0x46, 0xf1, 0x0b, 0x39, 0x90, 0x3f,
+    0x35, 0xf5, 0x01, 0x41, 0x75, 0xff, 0x1c, 0x7d, 0xca, 0xd5, 0x87, 0x93, 0x7f, 0xfa, 0x48, 0x03,
+    0x9e, 0x3f, 0x14, 0x22, 0x9e, 0x21, 0x1f, 0x0d, 0x89, 0x3e, 0xf7, 0x44, 0x1e, 0x61, 0xbd, 0xe5,
+    0x5a, 0x95, 0x77, 0x23, 0x38, 0x6e, 0xcf, 0xd7, 0xca, 0x69, 0x8c, 0x84, 0xfa, 0x54, 0xdc, 0x5f,
+];
 /// Where the policy document was published.
 pub(crate) const POLICY_LOCATION: &str = "https://repo.cyber.ee/dsig-profile-1.2.pdf";
 
@@ -28,3 +35,16 @@ pub(crate) const POLICY_LOCATION: &str = "https://repo.cyber.ee/dsig-profile-1.2
 pub const MESSAGE: &str = "/message.xml";
 /// The name of the signed hash chain result, as references write it.
 pub const HASH_CHAIN_RESULT: &str = "/sig-hashchainresult.xml";
+
+#[cfg(test)]
+mod tests {
+    use super::{POLICY_DIGEST, POLICY_DIGEST_BYTES};
+
+    #[test]
+    fn the_policy_digest_is_the_same_in_both_forms() {
+        assert_eq!(
+            crate::base64_text::decode(POLICY_DIGEST).as_deref(),
+            Some(&POLICY_DIGEST_BYTES[..])
+        );
+    }
+}

@@ -7,6 +7,7 @@ use crate::names::{ASIC, ASIC_OTHERS, DS, SIGNED_PROPERTIES_TYPE, XADES};
 use crate::xml::{Document, Element, Limits};
 use pki::{Digest, DigestAlgorithm, SignatureAlgorithm};
 use std::borrow::Cow;
+use std::ops::Range;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -66,9 +67,7 @@ pub struct Signature {
     pub(crate) certificate: Vec<u8>,
     pub(crate) certificate_digest: (DigestAlgorithm, Digest),
     pub(crate) signing_time: Option<OffsetDateTime>,
-    pub(crate) ocsp_responses: Vec<Vec<u8>>,
-    pub(crate) certificates: Vec<Vec<u8>>,
-    pub(crate) time_stamp: Option<Vec<u8>>,
+    pub(crate) unsigned: Unsigned,
 }
 
 /// The reference to the signed properties, and what it should say.
@@ -256,10 +255,10 @@ impl Signature {
         let mut canonical = Vec::with_capacity(signed_info.range().len() + 256);
         c14n::canonicalize_element(signed_info, &info.method, &mut canonical);
 
-        let (certificate, mut certificates) = key_info_certificates(key_info)?;
+        let mut unsigned = Unsigned::default();
+        let certificate = key_info_certificates(key_info, &mut unsigned)?;
         let signed = SignedProperties::decode(properties)?;
-        let unsigned = Unsigned::decode(qualifying)?;
-        certificates.extend(unsigned.certificates);
+        unsigned.decode(qualifying)?;
 
         Ok(Signature {
             references: info.references,
@@ -272,9 +271,7 @@ impl Signature {
             certificate,
             certificate_digest: signed.certificate_digest,
             signing_time: signed.signing_time,
-            ocsp_responses: unsigned.ocsp_responses,
-            certificates,
-            time_stamp: unsigned.time_stamp,
+            unsigned,
         })
     }
 
@@ -297,21 +294,45 @@ impl Signature {
     }
 
     /// DER of the OCSP responses, the signing certificate's first in X-Road's profile.
-    #[must_use]
-    pub fn ocsp_responses(&self) -> &[Vec<u8>] {
-        &self.ocsp_responses
+    ///
+    /// Decoded from base64 anew by each call: whoever has judged them keeps the result under
+    /// [`Signature::chain_text`].
+    ///
+    /// # Errors
+    /// [`SignatureError::Malformed`] if one is not base64.
+    pub fn ocsp_responses(&self) -> Result<Vec<Vec<u8>>, SignatureError> {
+        self.unsigned.all(&self.unsigned.ocsp_responses)
     }
 
-    /// DER of further certificates: intermediate certification authorities.
-    #[must_use]
-    pub fn certificates(&self) -> &[Vec<u8>] {
-        &self.certificates
+    /// DER of further certificates: intermediate certification authorities. Decoded by each call.
+    ///
+    /// # Errors
+    /// As [`Signature::ocsp_responses`].
+    pub fn certificates(&self) -> Result<Vec<Vec<u8>>, SignatureError> {
+        self.unsigned.all(&self.unsigned.certificates)
     }
 
-    /// DER of the time-stamp token, if one is embedded.
+    /// The OCSP responses and further certificates as the document writes them, one after the
+    /// other. Two signatures with the same certificate and the same text have the same chain and
+    /// status.
     #[must_use]
-    pub fn time_stamp(&self) -> Option<&[u8]> {
-        self.time_stamp.as_deref()
+    pub fn chain_text(&self) -> &[u8] {
+        self.unsigned.text[..self.unsigned.chain_length].as_bytes()
+    }
+
+    /// DER of the time-stamp token, if one is embedded. Decoded by each call.
+    ///
+    /// # Errors
+    /// As [`Signature::ocsp_responses`].
+    pub fn time_stamp(&self) -> Result<Option<Vec<u8>>, SignatureError> {
+        let token = self.unsigned.time_stamp.as_ref();
+        token.map(|range| self.unsigned.one(range)).transpose()
+    }
+
+    /// Whether a time-stamp token is embedded.
+    #[must_use]
+    pub fn has_time_stamp(&self) -> bool {
+        self.unsigned.time_stamp.is_some()
     }
 
     /// The time that the signer claims.
@@ -432,16 +453,18 @@ impl SignedInfo {
 }
 
 /// The first certificate in KeyInfo is the signer's (S5); others are candidates for the chain.
-fn key_info_certificates(key_info: Element<'_, '_>) -> Malformed<(Vec<u8>, Vec<Vec<u8>>)> {
+fn key_info_certificates(key_info: Element<'_, '_>, unsigned: &mut Unsigned) -> Malformed<Vec<u8>> {
     let data = only(key_info, DS, "X509Data", "there is no signing certificate")?;
-    let mut certificates = data
-        .children()
-        .filter(|e| e.is(DS, "X509Certificate"))
-        .map(binary);
-    let first = certificates
-        .next()
-        .ok_or(SignatureError::Malformed("there is no signing certificate"))??;
-    Ok((first, certificates.collect::<Malformed<_>>()?))
+    let mut first = None;
+    for element in data.children().filter(|e| e.is(DS, "X509Certificate")) {
+        if first.is_none() {
+            first = Some(binary(element)?);
+        } else {
+            let range = unsigned.keep(element)?;
+            unsigned.certificates.push(range);
+        }
+    }
+    first.ok_or(SignatureError::Malformed("there is no signing certificate"))
 }
 
 struct SignedProperties {
@@ -503,48 +526,72 @@ fn policy(signed: Element<'_, '_>) -> Malformed<Option<Policy>> {
     }))
 }
 
-struct Unsigned {
-    ocsp_responses: Vec<Vec<u8>>,
-    certificates: Vec<Vec<u8>>,
-    time_stamp: Option<Vec<u8>>,
+/// What is not signed: most of the bytes of a document, and for most messages the same as
+/// before. It is kept as written, and only what is new gets decoded.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Unsigned {
+    /// Certificates, OCSP responses and the time stamp, in base64.
+    text: String,
+    /// Where the time stamp begins.
+    chain_length: usize,
+    certificates: Vec<Range<usize>>,
+    ocsp_responses: Vec<Range<usize>>,
+    time_stamp: Option<Range<usize>>,
 }
 
 impl Unsigned {
-    fn decode(qualifying: Element<'_, '_>) -> Malformed<Unsigned> {
+    fn keep(&mut self, element: Element<'_, '_>) -> Malformed<Range<usize>> {
+        let raw = element.raw_content();
+        if memchr::memchr(b'<', raw.as_bytes()).is_some() {
+            return malformed("markup in a value");
+        }
+        let start = self.text.len();
+        self.text.push_str(raw);
+        let range = start..self.text.len();
+        // No base64 has it: values cannot run into one another.
+        self.text.push('<');
+        Ok(range)
+    }
+
+    fn one(&self, range: &Range<usize>) -> Malformed<Vec<u8>> {
+        base64_text::decode(&self.text[range.clone()])
+            .ok_or(SignatureError::Malformed("a value is not base64"))
+    }
+
+    fn all(&self, ranges: &[Range<usize>]) -> Malformed<Vec<Vec<u8>>> {
+        ranges.iter().map(|range| self.one(range)).collect()
+    }
+
+    fn decode(&mut self, qualifying: Element<'_, '_>) -> Malformed<()> {
         let absent = "there is no OCSP response";
         let unsigned = only(qualifying, XADES, "UnsignedProperties", absent)?;
         let unsigned = only(unsigned, XADES, "UnsignedSignatureProperties", absent)?;
+        self.text.reserve(unsigned.range().len());
+        if let Some(values) = optional(unsigned, XADES, "CertificateValues")? {
+            let name = "EncapsulatedX509Certificate";
+            for element in values.children().filter(|e| e.is(XADES, name)) {
+                let range = self.keep(element)?;
+                self.certificates.push(range);
+            }
+        }
+        self.text.push('<');
         let values = only(unsigned, XADES, "RevocationValues", absent)?;
         let values = only(values, XADES, "OCSPValues", absent)?;
-        let ocsp_responses = values
-            .children()
-            .filter(|e| e.is(XADES, "EncapsulatedOCSPValue"))
-            .map(binary)
-            .collect::<Malformed<Vec<_>>>()?;
-        if ocsp_responses.is_empty() {
+        let name = "EncapsulatedOCSPValue";
+        for element in values.children().filter(|e| e.is(XADES, name)) {
+            let range = self.keep(element)?;
+            self.ocsp_responses.push(range);
+        }
+        if self.ocsp_responses.is_empty() {
             return malformed(absent);
         }
-        let certificates = match optional(unsigned, XADES, "CertificateValues")? {
-            Some(values) => values
-                .children()
-                .filter(|e| e.is(XADES, "EncapsulatedX509Certificate"))
-                .map(binary)
-                .collect::<Malformed<Vec<_>>>()?,
-            None => Vec::new(),
-        };
-        let time_stamp = match optional(unsigned, XADES, "SignatureTimeStamp")? {
-            Some(stamp) => {
-                let absent = "the time stamp is empty";
-                let token = only(stamp, XADES, "EncapsulatedTimeStamp", absent)?;
-                Some(binary(token)?)
-            }
-            None => None,
-        };
-        Ok(Unsigned {
-            ocsp_responses,
-            certificates,
-            time_stamp,
-        })
+        self.chain_length = self.text.len();
+        if let Some(stamp) = optional(unsigned, XADES, "SignatureTimeStamp")? {
+            let absent = "the time stamp is empty";
+            let token = only(stamp, XADES, "EncapsulatedTimeStamp", absent)?;
+            self.time_stamp = Some(self.keep(token)?);
+        }
+        Ok(())
     }
 }
 
@@ -555,7 +602,7 @@ impl Unsigned {
 /// As [`Signature::decode`]; also if the document has a time stamp already.
 pub fn with_time_stamp(signature: &[u8], token: &[u8]) -> Result<Vec<u8>, SignatureError> {
     let decoded = Signature::decode(signature)?;
-    if decoded.time_stamp.is_some() {
+    if decoded.has_time_stamp() {
         return malformed("the signature has a time stamp already");
     }
     let document = Document::parse(signature, &LIMITS)?;

@@ -2,9 +2,8 @@
 //! prove on their own, without the message and without trust.
 
 use crate::error::SignatureError;
-use crate::names::{POLICY_DIGEST, POLICY_IDENTIFIER};
+use crate::names::{POLICY_DIGEST_BYTES, POLICY_IDENTIFIER};
 use crate::signature::{Profile, Reference, Signature};
-use base64::Engine as _;
 use pki::{Certificate, DigestAlgorithm, SignatureAlgorithm};
 use std::sync::Arc;
 
@@ -174,12 +173,9 @@ impl Signature {
             }
             return Ok(());
         };
-        let expected = base64::engine::general_purpose::STANDARD
-            .decode(POLICY_DIGEST)
-            .unwrap_or_default();
         if policy.identifier != POLICY_IDENTIFIER
             || policy.algorithm != Some(DigestAlgorithm::Sha512)
-            || policy.digest != expected
+            || policy.digest != POLICY_DIGEST_BYTES
         {
             return Err(SignatureError::Policy("not the one of X-Road"));
         }
