@@ -53,6 +53,7 @@ const PROTO_THIRD_PARTY: &[&str] = &[
     "aws-lc-rs",
     "base64",
     "bytes",
+    "encoding_rs",
     "hex",
     "http",
     "memchr",
@@ -75,6 +76,7 @@ const PROTO_THIRD_PARTY: &[&str] = &[
 /// What domain/ may use on top of that: nothing does input or output either.
 const DOMAIN_THIRD_PARTY: &[&str] = &[
     "arc-swap",
+    "crc32fast",
     "fluent",
     "lz4_flex",
     "toml",
