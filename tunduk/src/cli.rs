@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, call, children, registry_server, security_server};
+use crate::{
+    bench, call, central_server, children, demo, registry_server, security_server, token,
+    trust_server,
+};
 
 /// Exit code for arguments that cannot be used (sysexits' `EX_USAGE`).
 pub const USAGE: u8 = 64;
@@ -22,13 +25,24 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a whole country on this machine and tell its story
+    Demo(demo::DemoArguments),
     /// Ask a service through a Security Server
     Call(call::CallArguments),
     /// Measure speed and size (docs/bench.md)
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Keys, certificate requests, certificates and the PIN
+    Token(token::TokenArguments),
+    /// The helper that derives a key from a PIN
+    #[command(name = keystore::HELPER_SUBCOMMAND, hide = true)]
+    TokenUnlockHelper,
     /// Run a Security Server
     SecurityServer(security_server::SecurityServerArguments),
+    /// Run a Central Server
+    CentralServer(central_server::CentralServerArguments),
+    /// Run the trust services of a test network, or revoke a certificate
+    TrustServer(trust_server::TrustServerArguments),
     /// Run the registers of the demonstration country
     RegistryServer(registry_server::RegistryServerArguments),
 }
@@ -47,9 +61,11 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    // The benchmark has runtimes of its own.
+    // These need no runtime, or have their own.
     let command = match arguments.command {
         Command::Bench(bench) => return bench::run(bench),
+        Command::Token(arguments) => return printed(token::run(&arguments)),
+        Command::TokenUnlockHelper => return keystore::helper_main(),
         command => command,
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -74,12 +90,27 @@ pub fn main() -> ExitCode {
 async fn run(command: Command) -> ExitCode {
     match command {
         Command::Bench(bench) => bench::run(bench),
+        Command::Token(arguments) => printed(token::run(&arguments)),
+        Command::TokenUnlockHelper => keystore::helper_main(),
         Command::Call(arguments) => match call::run(arguments).await {
             call::Outcome::Answered => ExitCode::SUCCESS,
             call::Outcome::Fault => ExitCode::from(1),
             call::Outcome::NoAnswer => ExitCode::from(2),
             call::Outcome::Usage => ExitCode::from(USAGE),
         },
+        Command::Demo(arguments) => match demo::run(arguments, interrupted()).await {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(demo::DemoError::Usage(error)) => {
+                eprintln!("tunduk: {error}");
+                ExitCode::from(USAGE)
+            }
+            Err(demo::DemoError::Failed(error)) => ended(Err(error)),
+        },
+        Command::CentralServer(arguments) => {
+            ended(central_server::run(arguments, interrupted()).await)
+        }
+        Command::TrustServer(arguments) => ended(trust_server::run(arguments, interrupted()).await),
         Command::SecurityServer(arguments) => ended(security_server::run(arguments).await),
         Command::RegistryServer(arguments) => {
             ended(registry_server::run(arguments, interrupted()).await)
@@ -107,4 +138,8 @@ fn ended(result: Result<(), String>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn printed(result: Result<String, String>) -> ExitCode {
+    ended(result.map(|text| print!("{text}")))
 }

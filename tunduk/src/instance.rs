@@ -262,8 +262,10 @@ pub struct EndpointRight {
     /// A client, `GLOBALGROUP:INSTANCE/CODE` or `LOCALGROUP:CODE`.
     pub subject: String,
     /// HTTP method, `*` for any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Path pattern.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 

@@ -3,14 +3,21 @@
 
 pub mod bench;
 mod call;
+mod central_server;
 mod children;
 pub mod cli;
+mod compose;
 mod consumer;
+mod demo;
 mod endpoints;
 pub mod instance;
 mod narrator;
 mod parties;
 mod random;
 mod registry_server;
+mod running;
 mod security_server;
+mod story;
 mod tampered;
+mod token;
+mod trust_server;

@@ -11,7 +11,9 @@ use transport::{Body, Target};
 use xroad_message::fault::Fault;
 
 use crate::compose::{Country, MESSAGE_PORT};
-use crate::consumer::{Answer, Consumer, RestCall, SOAP_CONTENT_TYPE, element, element_text, soap_request};
+use crate::consumer::{
+    Answer, Consumer, RestCall, SOAP_CONTENT_TYPE, element, element_text, soap_request,
+};
 use crate::instance::Instance;
 use crate::narrator::Narrator;
 use crate::parties::{self, Pair};
@@ -75,7 +77,11 @@ impl<'a> Story<'a> {
     ///
     /// # Errors
     /// TLS cannot be set up.
-    pub fn new(country: &'a Country, running: &'a mut Running, narrator: &'a Narrator) -> Result<Self, String> {
+    pub fn new(
+        country: &'a Country,
+        running: &'a mut Running,
+        narrator: &'a Narrator,
+    ) -> Result<Self, String> {
         Ok(Self {
             country,
             running,
@@ -106,7 +112,9 @@ impl<'a> Story<'a> {
                     self.narrator.say(&format!("  {detail}"));
                     self.narrator.line(&format!("ok {name}"));
                 }
-                Ok(Ended::LeftOut(reason)) => self.narrator.line(&format!("left out {name}: {reason}")),
+                Ok(Ended::LeftOut(reason)) => {
+                    self.narrator.line(&format!("left out {name}: {reason}"))
+                }
                 Err(reason) => {
                     outcome.failed += 1;
                     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -122,12 +130,20 @@ impl<'a> Story<'a> {
     }
 
     async fn soap(&mut self) -> Step {
-        let Some(pair) = parties::allowed(self.instance(), "population:soap", Some("personByNumber")) else {
+        let Some(pair) =
+            parties::allowed(self.instance(), "population:soap", Some("personByNumber"))
+        else {
             return Ok(Ended::LeftOut(NO_PARTIES));
         };
-        let person = self.population.person(4711).ok_or("there is no resident 4711")?;
+        let person = self
+            .population
+            .person(4711)
+            .ok_or("there is no resident 4711")?;
         let (asking, asked) = pair.names(self.instance());
-        self.narrator.say(&format!("{asking} asks {asked}, over SOAP: who holds the number {}?", person.number));
+        self.narrator.say(&format!(
+            "{asking} asks {asked}, over SOAP: who holds the number {}?",
+            person.number
+        ));
         let query_id = random::uuid();
         let message = question(&pair, &query_id, person.number.as_str());
         let answer = self.ask_soap(&pair, message).await?;
@@ -157,18 +173,27 @@ impl<'a> Story<'a> {
             return Ok(Ended::LeftOut(NO_PARTIES));
         };
         let (asking, asked) = pair.names(self.instance());
-        self.narrator.say(&format!("{asking} asks {asked} again, over REST."));
+        self.narrator
+            .say(&format!("{asking} asks {asked} again, over REST."));
         let answer = self.ask_about_somebody(&pair, 1789).await?;
-        Ok(Ended::Well(format!("Answered in JSON in {}.", took(&answer))))
+        Ok(Ended::Well(format!(
+            "Answered in JSON in {}.",
+            took(&answer)
+        )))
     }
 
     /// Asks the population register over REST; the answer is the right one.
     async fn ask_about_somebody(&self, pair: &Pair<'_>, index: u32) -> Result<Answer, String> {
-        let person = self.population.person(index).ok_or("there is no such resident")?;
-        let answer = self.ask_rest(pair, &format!("/persons/{}", person.number)).await?;
+        let person = self
+            .population
+            .person(index)
+            .ok_or("there is no such resident")?;
+        let answer = self
+            .ask_rest(pair, &format!("/persons/{}", person.number))
+            .await?;
         expect_answer(&answer)?;
-        let read: serde_json::Value =
-            serde_json::from_slice(&answer.body).map_err(|error| format!("the answer is not JSON: {error}"))?;
+        let read: serde_json::Value = serde_json::from_slice(&answer.body)
+            .map_err(|error| format!("the answer is not JSON: {error}"))?;
         if read["number"].as_str() == Some(person.number.as_str()) {
             Ok(answer)
         } else {
@@ -177,17 +202,25 @@ impl<'a> Story<'a> {
     }
 
     async fn attachment(&mut self) -> Step {
-        let Some(pair) = parties::allowed(self.instance(), "licences:soap", Some("licenceDocument")) else {
+        let Some(pair) =
+            parties::allowed(self.instance(), "licences:soap", Some("licenceDocument"))
+        else {
             return Ok(Ended::LeftOut(NO_PARTIES));
         };
-        let licence = LicenceRegister::new(self.population).first_from(100).ok_or("nobody drives")?;
+        let licence = LicenceRegister::new(self.population)
+            .first_from(100)
+            .ok_or("nobody drives")?;
         let (asking, asked) = pair.names(self.instance());
-        self.narrator.say(&format!("{asking} asks {asked} for a driving licence; the document comes attached."));
+        self.narrator.say(&format!(
+            "{asking} asks {asked} for a driving licence; the document comes attached."
+        ));
         let message = question(&pair, &random::uuid(), licence.holder.number.as_str());
         let answer = self.ask_soap(&pair, message).await?;
         expect_answer(&answer)?;
         let text = answer.text();
-        let picture = text.find("<svg").and_then(|start| text[start..].find("</svg>").map(|end| end + 6));
+        let picture = text
+            .find("<svg")
+            .and_then(|start| text[start..].find("</svg>").map(|end| end + 6));
         match picture {
             Some(size) if text.contains(&licence.number) => Ok(Ended::Well(format!(
                 "Licence {}, a picture of {size} bytes, covered by the signature; in {}.",
@@ -210,9 +243,15 @@ impl<'a> Story<'a> {
         let answer = self.ask_rest(&pair, "/customers/1").await?;
         let code = answer.fault().unwrap_or_default();
         if is_code(&code, "access_denied") {
-            Ok(Ended::Well(format!("Refused by the other side's Security Server: {code}.")))
+            Ok(Ended::Well(format!(
+                "Refused by the other side's Security Server: {code}."
+            )))
         } else {
-            Err(format!("it was not refused for lack of a right: {} {code} {}", answer.status, short(&answer.text())))
+            Err(format!(
+                "it was not refused for lack of a right: {} {code} {}",
+                answer.status,
+                short(&answer.text())
+            ))
         }
     }
 
@@ -226,34 +265,58 @@ impl<'a> Story<'a> {
         let restarted = self.running.start_central_server(self.country).await;
         let answer = answered?;
         restarted.map_err(|error| error.to_string())?;
-        Ok(Ended::Well(format!("Answered all the same, in {}; the Central Server is back.", took(&answer))))
+        Ok(Ended::Well(format!(
+            "Answered all the same, in {}; the Central Server is back.",
+            took(&answer)
+        )))
     }
 
     async fn tampered(&mut self) -> Step {
-        let Some(pair) = parties::allowed(self.instance(), "population:soap", Some("personByNumber")) else {
+        let Some(pair) =
+            parties::allowed(self.instance(), "population:soap", Some("personByNumber"))
+        else {
             return Ok(Ended::LeftOut(NO_PARTIES));
         };
         self.narrator.say(
             "Somebody between the servers changes one digit of a signed question, with everything else in order.",
         );
-        let mine = self.population.person(7).ok_or("there is no such resident")?.number;
-        let other = self.population.person(8).ok_or("there is no such resident")?.number;
+        let mine = self
+            .population
+            .person(7)
+            .ok_or("there is no such resident")?
+            .number;
+        let other = self
+            .population
+            .person(8)
+            .ok_or("there is no such resident")?
+            .number;
         let message = question(&pair, &random::uuid(), mine.as_str());
         let keys = self.country.keys_of(pair.consumer_server, pair.client)?;
-        let interceptor = Interceptor::new(keys.as_peer_keys()?).await?;
+        let interceptor = Interceptor::new(keys.as_peer_keys()).await?;
         let target = Target::new(&pair.provider_server.address.to_string(), MESSAGE_PORT);
         let untouched = interceptor.send(&target, &message, str::to_owned).await?;
         if Fault::decode(&untouched).is_ok() {
-            return Err(format!("the message as it was signed is refused too: {}", short(&String::from_utf8_lossy(&untouched))));
+            return Err(format!(
+                "the message as it was signed is refused too: {}",
+                short(&String::from_utf8_lossy(&untouched))
+            ));
         }
         let answer = interceptor
-            .send(&target, &message, |text| text.replace(mine.as_str(), other.as_str()))
+            .send(&target, &message, |text| {
+                text.replace(mine.as_str(), other.as_str())
+            })
             .await?;
         let fault = Fault::decode(&answer).map_err(|_| "the altered message was answered")?;
         if is_code(&fault.code, "invalid_signature_value") {
-            Ok(Ended::Well(format!("Caught before it reached the register: {}.", fault.code)))
+            Ok(Ended::Well(format!(
+                "Caught before it reached the register: {}.",
+                fault.code
+            )))
         } else {
-            Err(format!("the altered message was refused, but for another reason: {}", fault.code))
+            Err(format!(
+                "the altered message was refused, but for another reason: {}",
+                fault.code
+            ))
         }
     }
 
@@ -263,7 +326,8 @@ impl<'a> Story<'a> {
         };
         self.narrator.say("Years later there is a dispute about the first question. Its evidence is taken from the log.");
         let folder = self.country.state.join("evidence");
-        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| format!("{}: {error}", folder.display()))?;
         let file = folder.join(format!("{}.zip", told.query_id));
         let configuration = self.country.server_folder(&told.server).join("server.toml");
         let arguments = [
@@ -284,14 +348,19 @@ impl<'a> Story<'a> {
             return Err(format!("the export failed: {}", short(&said)));
         }
         self.evidence = Some(file.clone());
-        Ok(Ended::Well(format!("{} ({size} bytes), time-stamped.", shown(&file))))
+        Ok(Ended::Well(format!(
+            "{} ({size} bytes), time-stamped.",
+            shown(&file)
+        )))
     }
 
     async fn evidence_verified(&mut self) -> Step {
         let Some(file) = &self.evidence else {
             return Ok(Ended::LeftOut("there is no evidence to verify"));
         };
-        self.narrator.say("A judge who trusts neither side verifies it with nothing but the file and the anchor.");
+        self.narrator.say(
+            "A judge who trusts neither side verifies it with nothing but the file and the anchor.",
+        );
         let anchor = self.country.anchor();
         let arguments = [
             "evidence".as_ref(),
@@ -327,20 +396,33 @@ impl<'a> Story<'a> {
             headers: &[],
             body: Body::empty(),
         };
-        self.consumer.rest(&pair.http_url(), call).await.map_err(|error| error.to_string())
+        self.consumer
+            .rest(&pair.http_url(), call)
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 
 /// A question about the holder of a number.
 fn question(pair: &Pair<'_>, query_id: &str, number: &str) -> String {
     let namespace = pair.service.namespace.as_deref().unwrap_or_default();
-    soap_request(pair.client, &pair.service_id(), query_id, namespace, &element("number", number))
+    soap_request(
+        pair.client,
+        &pair.service_id(),
+        query_id,
+        namespace,
+        &element("number", number),
+    )
 }
 
 fn expect_answer(answer: &Answer) -> Result<(), String> {
     match answer.fault() {
         None if answer.status.is_success() => Ok(()),
-        None => Err(format!("status {}: {}", answer.status, short(&answer.text()))),
+        None => Err(format!(
+            "status {}: {}",
+            answer.status,
+            short(&answer.text())
+        )),
         Some(code) => {
             let text = answer.text();
             let words = element_text(&text, "faultstring").unwrap_or_else(|| short(&text));
@@ -351,7 +433,13 @@ fn expect_answer(answer: &Answer) -> Result<(), String> {
 
 /// Whether the last component of a fault code is this one, in either spelling.
 fn is_code(code: &str, last: &str) -> bool {
-    let plain = |text: &str| text.rsplit('.').next().unwrap_or(text).replace('_', "").to_lowercase();
+    let plain = |text: &str| {
+        text.rsplit('.')
+            .next()
+            .unwrap_or(text)
+            .replace('_', "")
+            .to_lowercase()
+    };
     plain(code) == plain(last)
 }
 
@@ -389,6 +477,9 @@ mod tests {
     fn codes_in_both_spellings() {
         assert!(is_code("server.serverproxy.access_denied", "access_denied"));
         assert!(is_code("Server.ServerProxy.AccessDenied", "access_denied"));
-        assert!(!is_code("server.serverproxy.unknown_service", "access_denied"));
+        assert!(!is_code(
+            "server.serverproxy.unknown_service",
+            "access_denied"
+        ));
     }
 }

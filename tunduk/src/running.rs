@@ -1,0 +1,152 @@
+//! The running country: one process for each server.
+
+use std::time::Duration;
+
+use crate::children::{ChildError, Server};
+use crate::compose::Country;
+use crate::narrator::Narrator;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The processes of a country. They end with this value.
+#[derive(Debug)]
+pub struct Running {
+    trust: Server,
+    registry: Server,
+    central: Option<Server>,
+    security: Vec<Server>,
+}
+
+impl Running {
+    /// Starts everything, in the order in which one needs the other, and waits until it serves.
+    ///
+    /// # Errors
+    /// A server does not start.
+    pub async fn start(country: &Country, narrator: &Narrator) -> Result<Self, ChildError> {
+        let count = 3 + country.instance.servers.len();
+        let busy = narrator.counting("starting servers", count);
+        let mut trust = start_trust_server(country)?;
+        let mut registry = start_registry_server(country)?;
+        trust.ready(PATIENCE).await?;
+        busy.one_more();
+        registry.ready(PATIENCE).await?;
+        busy.one_more();
+        let mut central = start_central_server(country)?;
+        central.ready(PATIENCE).await?;
+        busy.one_more();
+        let mut security = Vec::new();
+        for server in &country.instance.servers {
+            let id = server.id.path();
+            let folder = country.server_folder(&id);
+            let arguments = [
+                "security-server".into(),
+                "run".into(),
+                "--config".into(),
+                folder.join("server.toml").into_os_string(),
+            ];
+            security.push(Server::start(
+                &format!("Security Server {id}"),
+                arguments,
+                &country.log_of(&id),
+            )?);
+        }
+        for server in &mut security {
+            server.ready(PATIENCE).await?;
+            busy.one_more();
+        }
+        Ok(Self {
+            trust,
+            registry,
+            central: Some(central),
+            security,
+        })
+    }
+
+    /// Switches the Central Server off.
+    pub async fn stop_central_server(&mut self) {
+        if let Some(central) = self.central.take() {
+            central.stop().await;
+        }
+    }
+
+    /// Switches the Central Server on again.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_central_server(&mut self, country: &Country) -> Result<(), ChildError> {
+        let mut central = start_central_server(country)?;
+        central.ready(PATIENCE).await?;
+        self.central = Some(central);
+        Ok(())
+    }
+
+    /// Waits until one of the servers ends by itself; gives what happened, in words.
+    pub async fn broken(&mut self) -> String {
+        let Self {
+            trust,
+            registry,
+            central,
+            security,
+        } = self;
+        let mut all: Vec<&mut Server> = vec![trust, registry];
+        all.extend(central.as_mut());
+        all.extend(security.iter_mut());
+        let ends = all.into_iter().map(|server| {
+            Box::pin(async move {
+                let status = server.ended().await;
+                format!("{} ended ({status})", server.name())
+            })
+        });
+        futures_util::future::select_all(ends).await.0
+    }
+
+    /// Ends all servers, the Security Servers first.
+    pub async fn stop(self) {
+        let stops = self.security.into_iter().map(Server::stop);
+        futures_util::future::join_all(stops).await;
+        if let Some(central) = self.central {
+            central.stop().await;
+        }
+        self.registry.stop().await;
+        self.trust.stop().await;
+    }
+}
+
+fn start_trust_server(country: &Country) -> Result<Server, ChildError> {
+    let arguments = [
+        "trust-server".into(),
+        "run".into(),
+        "--state".into(),
+        country.trust_folder().into_os_string(),
+        "--listen".into(),
+        country.trust_address().to_string().into(),
+    ];
+    Server::start("trust services", arguments, &country.log_of("trust-server"))
+}
+
+fn start_registry_server(country: &Country) -> Result<Server, ChildError> {
+    let arguments = [
+        "registry-server".to_owned(),
+        "run".to_owned(),
+        "--listen".to_owned(),
+        country.registry_address().to_string(),
+    ];
+    Server::start("registers", arguments, &country.log_of("registry-server"))
+}
+
+fn start_central_server(country: &Country) -> Result<Server, ChildError> {
+    let arguments = [
+        "central-server".into(),
+        "run".into(),
+        "--config".into(),
+        country
+            .central_folder()
+            .join("central.toml")
+            .into_os_string(),
+    ];
+    Server::start(
+        "Central Server",
+        arguments,
+        &country.log_of("central-server"),
+    )
+}

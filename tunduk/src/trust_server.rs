@@ -1,0 +1,66 @@
+//! `tunduk trust-server`: certification authority, OCSP responder and
+//! time-stamping authority of a test network.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ::trust_server::{RevocationReason, TrustServerSettings, TrustStore};
+use clap::{Args, Subcommand};
+use pki::Certificate;
+
+/// What `tunduk trust-server` takes.
+#[derive(Debug, Args)]
+pub struct TrustServerArguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Serve the trust services until told to stop
+    Run {
+        /// Their directory
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Where to listen
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.10:8881")]
+        listen: SocketAddr,
+    },
+    /// Revoke a certificate; a running server says so from its next answer on
+    Revoke {
+        /// The directory
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// The certificate, a PEM file
+        certificate: PathBuf,
+    },
+}
+
+/// Runs `tunduk trust-server`; ends when `stop` completes.
+///
+/// # Errors
+/// In words, why it cannot.
+pub async fn run(
+    arguments: TrustServerArguments,
+    stop: impl Future<Output = ()>,
+) -> Result<(), String> {
+    match arguments.action {
+        Action::Run { state, listen } => {
+            let settings = TrustServerSettings::new(state, listen);
+            let ready = |_| println!("ready");
+            ::trust_server::run(settings, stop, ready)
+                .await
+                .map_err(|error| error.to_string())
+        }
+        Action::Revoke { state, certificate } => {
+            let store = TrustStore::open(&state).map_err(|error| error.to_string())?;
+            let pem = std::fs::read(&certificate)
+                .map_err(|error| format!("{}: {error}", certificate.display()))?;
+            let decoded = Certificate::from_pem(&pem)
+                .map_err(|error| format!("{}: {error}", certificate.display()))?;
+            store
+                .revoke(&decoded, RevocationReason::Unspecified)
+                .map_err(|error| error.to_string())
+        }
+    }
+}
