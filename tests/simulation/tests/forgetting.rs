@@ -489,8 +489,8 @@ fn decay_of_a_segment_costs_only_what_decayed() {
     let mut world = World::new(77);
     let mut journal = world.open();
     world.keep(&journal).unwrap();
-    for _ in 0..12 {
-        world.commit(&mut journal, 4).unwrap();
+    for _ in 0..150 {
+        world.commit(&mut journal, 1).unwrap();
     }
     let in_segment = |segment: u32| {
         world
