@@ -11,7 +11,7 @@ use crate::file;
 /// Milliseconds.
 const LONGEST_PAUSE: u64 = 3_600_000;
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Default, Clone, Copy, Serialize, Deserialize)]
 struct Record {
     failures: u32,
     /// Milliseconds since 1970.
@@ -23,6 +23,7 @@ struct Record {
 pub(crate) struct Attempt {
     path: PathBuf,
     pause: Duration,
+    before: Record,
 }
 
 fn pause(failures: u32) -> u64 {
@@ -73,12 +74,14 @@ impl Attempt {
                 retry_after: Duration::from_millis(over - now),
             });
         }
+        let before = record;
         record.failures = record.failures.saturating_add(1);
         record.last = now;
         Self::store(&path, &record)?;
         Ok(Self {
             path,
             pause: Duration::from_millis(pause(record.failures)),
+            before,
         })
     }
 
@@ -89,6 +92,11 @@ impl Attempt {
 
     pub(crate) fn succeeded(self) -> Result<(), TokenError> {
         file::remove(&self.path)
+    }
+
+    /// The PIN was not judged, because the derivation failed: neither counts nor forgives.
+    pub(crate) fn not_made(self) -> Result<(), TokenError> {
+        Self::store(&self.path, &self.before)
     }
 
     pub(crate) fn wrong_pin(self) -> TokenError {

@@ -160,7 +160,13 @@ impl SoftwareToken {
     ) -> Result<Zeroizing<[u8; 32]>, TokenError> {
         let attempt = Attempt::begin(&self.path)?;
         let record = &self.document.pin;
-        let derived = derivation.derive(pin, &record.salt.0, record.cost())?;
+        let derived = match derivation.derive(pin, &record.salt.0, record.cost()) {
+            Ok(derived) => derived,
+            Err(error) => {
+                attempt.not_made()?;
+                return Err(error);
+            }
+        };
         let key = unwrap(&derived, &pin_binding(&self.document.id), &record.wrapped)
             .and_then(|key| <[u8; 32]>::try_from(key.as_slice()).ok())
             .map(Zeroizing::new);

@@ -145,6 +145,11 @@ fn from_creation_to_a_signature() {
     };
     let failed = SoftwareToken::load(&path).unwrap().open(&pin(), &broken);
     assert!(matches!(failed, Err(TokenError::Helper(_))));
+    // Nor does it count as a wrong PIN.
+    SoftwareToken::load(&path)
+        .unwrap()
+        .open(&pin(), &fast())
+        .unwrap();
 }
 
 fn wrong_pins_are_slowed() {
