@@ -113,7 +113,7 @@ fn open(
             Certificate::from_pem(&pem).map_err(|e| unusable(&certificate_path, e.to_string()))?
         }
         None => {
-            let serial = uuid::Uuid::new_v4().into_bytes();
+            let serial = crate::random().map_err(|e| unusable(&certificate_path, e.to_string()))?;
             let certificate = central::signing_certificate(audience, &signer, serial, now)
                 .map_err(|e| unusable(&certificate_path, e.to_string()))?;
             wrote(

@@ -85,6 +85,13 @@ pub enum CentralServerError {
     Tls(String),
 }
 
+/// Random bytes of the operating system.
+fn random<const N: usize>() -> std::io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
+}
+
 fn list(problems: &[central::Problem]) -> String {
     problems
         .iter()
@@ -200,19 +207,26 @@ impl Generator {
 
     /// Signs everything anew and writes it below `public`.
     fn generate(&mut self, served: &Served) -> Result<Served, CentralServerError> {
-        let random = || {
-            let mut bytes = [0; 20];
-            let (first, rest) = bytes.split_at_mut(16);
-            first.copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-            rest.copy_from_slice(&uuid::Uuid::new_v4().as_bytes()[..4]);
-            bytes
+        // Two boundaries for each of the ten directories, from one good seed.
+        let seed: [u8; 16] = random().map_err(|error| CentralServerError::File {
+            path: self.settings.directory.clone(),
+            error,
+        })?;
+        let mut count = 0u8;
+        let boundary = || {
+            count += 1;
+            let mut hasher = pki::DigestAlgorithm::Sha256.hasher();
+            hasher.update(&seed);
+            hasher.update(&[count]);
+            let digest = hasher.finish();
+            std::array::from_fn(|i| digest.as_ref()[i])
         };
         let publication = self.instance.publish(
             &self.keys.borrow(),
             OffsetDateTime::now_utc(),
             time::Duration::try_from(self.settings.validity).unwrap_or(time::Duration::MAX),
             self.previous.as_ref(),
-            random,
+            boundary,
         )?;
         let next = served.with(&publication);
         self.write_public(&publication, &next)?;

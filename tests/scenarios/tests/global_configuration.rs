@@ -276,13 +276,19 @@ async fn older_and_changed_configurations_are_refused() {
     };
 
     *files.lock().unwrap() = old;
-    refused(&client.update().await.unwrap_err(), "an older configuration");
+    refused(
+        &client.update().await.unwrap_err(),
+        "an older configuration",
+    );
 
     // A correctly signed configuration in an older format is not taken either.
     let mut downgraded = new.clone();
     downgraded.remove("/V6/internalconf");
     *files.lock().unwrap() = downgraded;
-    refused(&client.update().await.unwrap_err(), "an older configuration");
+    refused(
+        &client.update().await.unwrap_err(),
+        "an older configuration",
+    );
 
     let mut changed = new.clone();
     let directory = changed.get_mut("/V6/internalconf").unwrap();
