@@ -1,24 +1,33 @@
 //! The Security Server: it signs, sends, receives, verifies, permits, logs and
 //! forwards the messages of its clients (X-Road's `proxy`, `signer`,
 //! `configuration-client` and `messagelog` in one process).
+//!
+//! The decisions are in the `proxy` crate; here are the sockets, clocks and loops.
+//!
+//! | port | module | what |
+//! |---|---|---|
+//! | 8080, 8443 | `consumer`, `metadata`, `downloads` | information systems |
+//! | 5500 | `provider` | other Security Servers |
+//! | 5577 | `status` | status of our authentication certificate |
 
+mod attachment;
 pub mod configuration_client;
+mod consumer;
+mod downloads;
+mod identity;
+mod incoming;
+mod metadata;
+mod outgoing;
+mod provider;
+mod random;
+mod refusals;
+mod relay;
+mod server;
+mod service;
+mod signing;
+mod start;
+mod status;
+mod timestamper;
+mod tls_options;
 
-use std::path::Path;
-
-/// Why a Security Server could not start or had to stop.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// The configuration file cannot be used.
-    #[error("{0}")]
-    Configuration(String),
-}
-
-/// Runs the Security Server described by the file `config_path` until it is told to stop.
-///
-/// # Errors
-/// The configuration, a key or a port cannot be used.
-pub async fn run(config_path: &Path) -> Result<(), RunError> {
-    let _ = config_path;
-    Err(RunError::Configuration("not built yet".into()))
-}
+pub use start::{PinSource, RunError, SIGNED_DIRECTORY, run, run_with};

@@ -1,0 +1,13 @@
+//! Global groups as the configuration in force has them.
+
+use globalconf::Current;
+use serverconf::Groups;
+use xroad_id::{ClientId, GlobalGroupId};
+
+pub(crate) struct InstanceGroups<'a>(pub(crate) &'a Current);
+
+impl Groups for InstanceGroups<'_> {
+    fn contains(&self, group: &GlobalGroupId, client: &ClientId) -> bool {
+        self.0.in_global_group(client, group)
+    }
+}

@@ -1,0 +1,279 @@
+//! Reading a transport message from a peer.
+
+use asic::Content;
+use bytes::Bytes;
+use messagelog::SpoolOwner;
+use pki::{Digest, DigestAlgorithm};
+use proxy::Refusal;
+use proxy::provider::MessageParts;
+use store_segments::MessageLog;
+use transport::Body;
+use xroad_message::multipart::Headers;
+use xroad_message::transport::{
+    Direction, Protocol, TransportDecoder, TransportError, TransportEvent, TransportLimits,
+};
+
+use crate::attachment::{AttachmentRecorder, RecordedAttachment};
+use crate::refusals::log_refusal;
+
+/// Names of the parts of a message; attachments beyond these get theirs made.
+const MESSAGE: &str = "/message.xml";
+
+/// A message that is being read.
+pub struct Incoming {
+    decoder: TransportDecoder,
+    body: Body,
+    over: bool,
+    protocol: Protocol,
+    direction: Direction,
+}
+
+/// The parts up to the message, which comes first or after status answers.
+pub struct IncomingHead {
+    /// Certificate status answers.
+    pub status: Vec<Bytes>,
+    /// Content type of the message part.
+    pub content_type: String,
+    /// Its other headers.
+    pub headers: Headers,
+    /// The message, as signed.
+    pub message: Bytes,
+}
+
+/// The parts after the message.
+#[derive(Default)]
+pub struct IncomingRest {
+    /// Attachments, or the REST body.
+    pub attachments: Vec<RecordedAttachment>,
+    /// Hash chain result.
+    pub hash_chain_result: Option<Bytes>,
+    /// Hash chain.
+    pub hash_chain: Option<Bytes>,
+    /// Signature.
+    pub signature: Option<Bytes>,
+}
+
+/// How reading ended, if not with a message.
+#[derive(Debug)]
+pub enum IncomingError {
+    /// The message is refused.
+    Refused(Refusal),
+    /// The peer reported a fault in place of its message or signature.
+    Fault(Bytes),
+}
+
+impl From<Refusal> for IncomingError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+fn refusal(error: &TransportError) -> Refusal {
+    match error {
+        TransportError::MissingSignature => Refusal::MissingSignature,
+        TransportError::MissingSoap | TransportError::MissingRest => Refusal::PeerForm {
+            leaf: error.code().to_owned(),
+            detail: error.to_string(),
+        },
+        _ => Refusal::PeerMessage {
+            leaf: error.code().to_owned(),
+            detail: error.to_string(),
+        },
+    }
+}
+
+impl Incoming {
+    /// Begins to read `body`.
+    ///
+    /// # Errors
+    /// The content type is not that of a transport message.
+    pub fn new(
+        direction: Direction,
+        protocol: Protocol,
+        content_type: &str,
+        body: Body,
+        soap_limit: usize,
+    ) -> Result<Self, Refusal> {
+        let limits = TransportLimits {
+            soap: soap_limit,
+            ..TransportLimits::default()
+        };
+        let decoder = TransportDecoder::new(direction, protocol, content_type, limits)
+            .map_err(|error| refusal(&error))?;
+        Ok(Self {
+            decoder,
+            body,
+            over: false,
+            protocol,
+            direction,
+        })
+    }
+
+    async fn next(&mut self) -> Result<TransportEvent, Refusal> {
+        loop {
+            if let Some(event) = self.decoder.next().map_err(|error| refusal(&error))? {
+                return Ok(event);
+            }
+            if self.over {
+                return Err(match self.decoder.finish() {
+                    Err(error) => refusal(&error),
+                    Ok(()) => Refusal::MissingSignature,
+                });
+            }
+            match self.body.next().await {
+                Some(Ok(bytes)) => self.decoder.feed(bytes),
+                Some(Err(error)) => {
+                    tracing::info!(%error, "a peer broke off in the middle of a message");
+                    return Err(Refusal::PeerBroken);
+                }
+                None => self.over = true,
+            }
+        }
+    }
+
+    /// Reads up to the message part.
+    ///
+    /// # Errors
+    /// The message is malformed or a fault.
+    pub async fn head(&mut self) -> Result<IncomingHead, IncomingError> {
+        let mut status = Vec::new();
+        loop {
+            match self.next().await? {
+                TransportEvent::OcspResponse(answer) => status.push(answer),
+                TransportEvent::Message {
+                    content_type,
+                    headers,
+                    bytes,
+                } => {
+                    return Ok(IncomingHead {
+                        status,
+                        content_type,
+                        headers,
+                        message: bytes,
+                    });
+                }
+                TransportEvent::Fault(fault) => return Err(IncomingError::Fault(fault)),
+                _ => return Err(missing_message(self.protocol).into()),
+            }
+        }
+    }
+
+    /// Reads what follows the message part, recording attachments on behalf of `owner`.
+    ///
+    /// # Errors
+    /// The message is malformed, a fault stands at its end, or the log has no room.
+    pub async fn rest(
+        &mut self,
+        log: &MessageLog,
+        owner: &SpoolOwner,
+        algorithm: DigestAlgorithm,
+    ) -> Result<IncomingRest, IncomingError> {
+        let mut rest = IncomingRest::default();
+        let mut recorder: Option<AttachmentRecorder<'_>> = None;
+        let begin = |headers| AttachmentRecorder::new(log, owner.clone(), headers, algorithm);
+        loop {
+            match self.next().await? {
+                TransportEvent::AttachmentStart(headers) => recorder = Some(begin(headers)),
+                TransportEvent::RestBodyStart => recorder = Some(begin(Headers::new())),
+                TransportEvent::AttachmentData(bytes) | TransportEvent::RestBodyData(bytes) => {
+                    if let Some(recorder) = &mut recorder {
+                        recorder
+                            .write(bytes)
+                            .await
+                            .map_err(|error| log_refusal(&error))?;
+                    }
+                }
+                TransportEvent::AttachmentEnd | TransportEvent::RestBodyEnd => {
+                    if let Some(recorder) = recorder.take() {
+                        let recorded = recorder
+                            .finish()
+                            .await
+                            .map_err(|error| log_refusal(&error))?;
+                        rest.attachments.push(recorded);
+                    }
+                }
+                TransportEvent::HashChainResult(bytes) => rest.hash_chain_result = Some(bytes),
+                TransportEvent::HashChain(bytes) => rest.hash_chain = Some(bytes),
+                TransportEvent::Signature(bytes) => rest.signature = Some(bytes),
+                TransportEvent::Fault(_) if self.direction == Direction::Request => {
+                    return Err(Refusal::MissingSignature.into());
+                }
+                TransportEvent::Fault(fault) => return Err(IncomingError::Fault(fault)),
+                TransportEvent::End => return Ok(rest),
+                TransportEvent::OcspResponse(_) | TransportEvent::Message { .. } => {
+                    return Err(missing_message(self.protocol).into());
+                }
+            }
+        }
+    }
+}
+
+fn missing_message(protocol: Protocol) -> Refusal {
+    refusal(&match protocol {
+        Protocol::Soap => TransportError::MissingSoap,
+        Protocol::Rest => TransportError::MissingRest,
+    })
+}
+
+struct Digests<'a> {
+    message: &'a Bytes,
+    attachments: &'a [RecordedAttachment],
+}
+
+impl Content for Digests<'_> {
+    fn digest(&self, name: &str, algorithm: DigestAlgorithm) -> Option<Digest> {
+        if name == MESSAGE {
+            return Some(algorithm.digest(self.message));
+        }
+        let number: usize = name.strip_prefix("/attachment")?.parse().ok()?;
+        self.attachments
+            .get(number.checked_sub(1)?)?
+            .digest(algorithm)
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        name == MESSAGE
+            || name
+                .strip_prefix("/attachment")
+                .and_then(|number| number.parse::<usize>().ok())
+                .is_some_and(|number| (1..=self.attachments.len()).contains(&number))
+    }
+}
+
+impl IncomingRest {
+    /// Calls `with` with the parts as the verification wants them.
+    pub fn with_parts<T>(&self, message: &Bytes, with: impl FnOnce(&MessageParts<'_>) -> T) -> T {
+        let made: Vec<String> = (1..=self.attachments.len())
+            .map(|number| format!("/attachment{number}"))
+            .collect();
+        let mut names = Vec::with_capacity(made.len() + 1);
+        names.push(MESSAGE);
+        names.extend(made.iter().map(String::as_str));
+        let content = Digests {
+            message,
+            attachments: &self.attachments,
+        };
+        with(&MessageParts {
+            names: &names,
+            content: &content,
+            signature: self.signature.as_deref(),
+            hash_chain: self
+                .hash_chain_result
+                .as_deref()
+                .zip(self.hash_chain.as_deref()),
+        })
+    }
+
+    /// The hash chain as it is logged.
+    pub fn chain(&self) -> Option<(Bytes, Bytes)> {
+        self.hash_chain_result.clone().zip(self.hash_chain.clone())
+    }
+
+    /// The attachments as they are logged.
+    pub fn contents(&self) -> Vec<messagelog::Attachment> {
+        self.attachments
+            .iter()
+            .map(|attachment| attachment.content.clone())
+            .collect()
+    }
+}

@@ -1,0 +1,657 @@
+//! Starting, keeping alive and stopping a Security Server.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use bytes::Bytes;
+use config::{ConfigError, SecurityServerSettings};
+use globalconf::{ConfigurationId, GlobalConfiguration};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use keystore::{OpenToken, Pin, PinDerivation, SealedKey, SoftwareToken};
+use messagelog::{LogError, LogKey, LogKeys, SpoolLimits};
+use pki::Certificate;
+use proxy::{Judge, Language, Texts};
+use store_segments::{LogSettings, MessageLog};
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use transport::{
+    Body, ClientCertificates, Connection, HttpClient, PeerClient, PeerClientSettings, PeerTls,
+    PoolLimits, ServeLimits, ServerTls, TlsIdentity, serve_http, serve_https, serve_peers,
+};
+use xroad_message::metadata::PATH_LIST_CLIENTS;
+
+use crate::configuration_client::{ConfigurationClient, ConfigurationClientSettings};
+use crate::identity::{authentication, internal, signers};
+use crate::refusals::FaultWriter;
+use crate::server::{AuthenticationStatus, Server};
+use crate::status::{ChainStatus, OwnStatus, PeerStatus, directory, intermediates, serve};
+use crate::timestamper::{Authorities, SHORTEST_INTERVAL, Timestamper};
+use crate::tls_options::ServiceTls;
+use crate::{consumer, downloads, metadata, provider};
+
+/// How often the global configuration is downloaded (G6).
+const CONFIGURATION_PERIOD: Duration = Duration::from_secs(60);
+
+/// Name of the signed directory beside the parts of an instance, in what the log keeps
+/// of a configuration.
+pub const SIGNED_DIRECTORY: &str = "signed-directory";
+
+/// Why a Security Server could not start or had to stop. The fault is the
+/// administrator's or the machine's, and the text names the file or port.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration file cannot be used.
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
+    /// A key or certificate cannot be used.
+    #[error("keys: {0}")]
+    Key(String),
+    /// The message log cannot be opened.
+    #[error("message log in {path}: {source}", path = path.display())]
+    Log {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong.
+        source: LogError,
+    },
+    /// The global configuration cannot be used.
+    #[error("global configuration: {0}")]
+    GlobalConfiguration(String),
+    /// A port cannot be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] transport::TlsSetupError),
+}
+
+/// Where the PIN of the token comes from when there is no sealed key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PinSource {
+    /// The systemd credential `token-pin`, else the terminal.
+    CredentialOrPrompt,
+    /// The first line of standard input.
+    StandardInput,
+}
+
+/// Runs the Security Server described by the file `config_path` until it is told to stop
+/// (SIGTERM or SIGINT); SIGHUP reads clients, services and rights again. Prints `ready` on
+/// standard output once messages can be exchanged.
+///
+/// # Errors
+/// The configuration, a key or a port cannot be used.
+pub async fn run(config_path: &Path) -> Result<(), RunError> {
+    run_with(config_path, PinSource::CredentialOrPrompt).await
+}
+
+/// As [`run`], with another source of the PIN.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(config_path: &Path, pin: PinSource) -> Result<(), RunError> {
+    let settings = SecurityServerSettings::read(config_path)?;
+    let token = open_token(&settings, pin)?;
+    let log = open_log(&settings)?;
+    let (stop, stopped) = watch::channel(false);
+    let started = Arc::new(start(config_path, settings, token, log)?);
+    let ports = listen(&started, &stopped).await?;
+    started.adopt().await;
+    started.use_stored_status();
+    let tasks = [
+        tokio::spawn(announce_readiness(Arc::clone(&started.server))),
+        tokio::spawn(Arc::clone(&started).follow_configuration()),
+        tokio::spawn(Arc::clone(&started).follow_status()),
+        tokio::spawn(started.server.timestamper.clone().run()),
+    ];
+    wait_for_signals(config_path, &started).await;
+    tracing::info!("stopping: exchanges under way may end");
+    let _ = stop.send(true);
+    for port in ports {
+        let _ = port.await;
+    }
+    for task in tasks {
+        task.abort();
+    }
+    if let Err(error) = started.server.log.close().await {
+        tracing::error!(%error, "the message log could not be closed");
+    }
+    Ok(())
+}
+
+fn open_token(settings: &SecurityServerSettings, pin: PinSource) -> Result<OpenToken, RunError> {
+    let failed = |error: keystore::TokenError| RunError::Key(error.to_string());
+    let token = SoftwareToken::load(&settings.token).map_err(failed)?;
+    if let Some(path) = &settings.sealed_key {
+        return token
+            .open_sealed(&SealedKey::read(path).map_err(failed)?)
+            .map_err(failed);
+    }
+    let pin = match pin {
+        PinSource::StandardInput => Pin::from_stdin(),
+        PinSource::CredentialOrPrompt => Pin::from_credential("token-pin")
+            .or_else(|_| Pin::from_prompt(&format!("PIN of the token {}: ", token.label()))),
+    }
+    .map_err(failed)?;
+    token
+        .open(&pin, &PinDerivation::Helper { program: None })
+        .map_err(failed)
+}
+
+fn open_log(settings: &SecurityServerSettings) -> Result<MessageLog, RunError> {
+    let log = &settings.log;
+    let failed = |source| RunError::Log {
+        path: log.directory.clone(),
+        source,
+    };
+    let key = read_log_key(&log.key)?;
+    let mut keys = LogKeys::only(LogKey::new(key));
+    if let Some(path) = &log.recovery_key {
+        let pem = std::fs::read(path)
+            .map_err(|error| RunError::Key(format!("{}: {error}", path.display())))?;
+        let der = pki::pem::decode(&pem, "PUBLIC KEY")
+            .map_err(|error| RunError::Key(format!("{}: {error}", path.display())))?;
+        keys.recovery = Some(der);
+    }
+    let mut wanted = LogSettings::new(&log.directory);
+    wanted.reserve = log.reserved_bytes;
+    wanted.spool = SpoolLimits {
+        per_peer: log.spool_bytes_per_peer,
+        total: log.spool_bytes,
+    };
+    wanted.retention = Some(Duration::from_secs(u64::from(log.retention_days) * 86_400));
+    wanted.acceptable_timestamp_failure = Duration::from_secs(log.timestamp_grace_seconds);
+    MessageLog::open(wanted, keys).map_err(failed)
+}
+
+fn read_log_key(path: &Path) -> Result<[u8; 32], RunError> {
+    // A systemd credential of the file's name comes first.
+    let credential = std::env::var_os("CREDENTIALS_DIRECTORY")
+        .zip(path.file_name())
+        .map(|(directory, name)| Path::new(&directory).join(name))
+        .filter(|path| path.is_file());
+    let path = credential.as_deref().unwrap_or(path);
+    let wrong = |reason: &dyn std::fmt::Display| {
+        RunError::Key(format!("log key {}: {reason}", path.display()))
+    };
+    let text =
+        zeroize::Zeroizing::new(std::fs::read_to_string(path).map_err(|error| wrong(&error))?);
+    let mut key = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut key)
+        .map_err(|_| wrong(&"it must be 64 hexadecimal digits"))?;
+    Ok(key)
+}
+
+struct Started {
+    server: Arc<Server>,
+    client: Arc<ConfigurationClient>,
+    status: Arc<OwnStatus>,
+    token: Arc<Mutex<OpenToken>>,
+    authentication: Certificate,
+    internal: TlsIdentity,
+    peer_tls: PeerTls,
+}
+
+fn start(
+    config_path: &Path,
+    settings: SecurityServerSettings,
+    token: OpenToken,
+    log: MessageLog,
+) -> Result<Started, RunError> {
+    let now = OffsetDateTime::now_utc();
+    let folder = config_path.parent().unwrap_or(Path::new("."));
+    let client_settings =
+        ConfigurationClientSettings::new(settings.anchor.clone(), settings.globalconf.clone());
+    let client = ConfigurationClient::open(client_settings)
+        .map_err(|error| RunError::GlobalConfiguration(error.to_string()))?;
+    let known = client.configuration();
+    let own = settings.configuration.clone();
+    let authentication = authentication(&token, known.as_deref(), &own, now)?;
+    let signers = signers(&token, known.as_deref(), &own, settings.batch_signing, now)?;
+    let (internal_certificate, internal) = internal(folder, settings.address)?;
+    let http = HttpClient::new(PoolLimits::default())?;
+    let peers = PeerClient::new(&authentication.identity, PeerClientSettings::default())?;
+    let language = match settings.language {
+        config::Language::Ky => Language::Kyrgyz,
+        config::Language::Ru => Language::Russian,
+        config::Language::En => Language::English,
+    };
+    let configuration = Arc::new(ArcSwapOption::<GlobalConfiguration>::empty());
+    let timestamper = timestamper(&settings, &configuration, log.clone(), http.clone());
+    let server = Arc::new(Server {
+        own: ArcSwap::from_pointee(own),
+        configuration,
+        judge: Judge::default(),
+        signers: ArcSwap::from_pointee(signers),
+        authentication: ArcSwap::from_pointee(AuthenticationStatus::default()),
+        internal_certificate,
+        peers,
+        peer_status: PeerStatus::default(),
+        service_tls: ServiceTls::new(internal.clone()),
+        faults: FaultWriter::new(Texts::new(language), settings.fault_style),
+        http: http.clone(),
+        log,
+        timestamper,
+        settings,
+    });
+    let status = Arc::new(OwnStatus::new(directory(&server.settings.globalconf), http));
+    Ok(Started {
+        peer_tls: PeerTls::new(&authentication.identity)?,
+        server,
+        client: Arc::new(client),
+        status,
+        token: Arc::new(Mutex::new(token)),
+        authentication: authentication.certificate,
+        internal,
+    })
+}
+
+fn timestamper(
+    settings: &SecurityServerSettings,
+    configuration: &Arc<ArcSwapOption<GlobalConfiguration>>,
+    log: MessageLog,
+    http: HttpClient,
+) -> Timestamper {
+    let configuration = Arc::clone(configuration);
+    let interval = settings
+        .log
+        .timestamp_interval_seconds
+        .map(Duration::from_secs);
+    Timestamper::new(log, http, move || {
+        let configuration = configuration.load_full()?;
+        let asked = Duration::from_secs(configuration.timestamping_interval_seconds());
+        Some(Authorities {
+            urls: configuration
+                .approved_tsas()
+                .iter()
+                .map(|tsa| tsa.url.clone())
+                .collect(),
+            certificates: configuration.tsa_certificates().cloned().collect(),
+            interval: interval.unwrap_or(asked.max(SHORTEST_INTERVAL)),
+            configuration: messagelog::ConfigurationId(configuration.identity().0),
+        })
+    })
+}
+
+impl Started {
+    /// Puts a configuration in force once the log keeps it: evidence is judged by it
+    /// years later.
+    async fn adopt(&self) {
+        let Some(configuration) = self.client.configuration() else {
+            return;
+        };
+        let before = self.server.configuration.load_full();
+        if before
+            .as_ref()
+            .is_some_and(|before| Arc::ptr_eq(before, &configuration))
+        {
+            return;
+        }
+        let identity = configuration.identity();
+        if let Err(error) = self.keep(identity).await {
+            tracing::error!(%error, "a global configuration could not be kept in the message log, so it is not used");
+            return;
+        }
+        for problem in configuration.problems() {
+            tracing::warn!(problem, "global configuration");
+        }
+        self.server
+            .configuration
+            .store(Some(Arc::clone(&configuration)));
+        if before.is_none() {
+            // Chains above our certificates are known only now.
+            self.renew_signers();
+        }
+    }
+
+    async fn keep(&self, identity: ConfigurationId) -> Result<(), String> {
+        let id = messagelog::ConfigurationId(identity.0);
+        if self.server.log.has_configuration(id) {
+            return Ok(());
+        }
+        let archived = self
+            .client
+            .archived(identity)
+            .map_err(|error| error.to_string())?
+            .ok_or("it is not in the archive")?;
+        let mut files: Vec<(String, Bytes)> = archived
+            .stored
+            .encode()
+            .into_iter()
+            .map(|(path, bytes)| (path, Bytes::from(bytes)))
+            .collect();
+        files.extend(archived.directories.into_iter().map(|directory| {
+            let folder = globalconf::stored::encode_segment(&directory.instance);
+            (
+                format!("{folder}/{SIGNED_DIRECTORY}"),
+                Bytes::from(directory.bytes),
+            )
+        }));
+        self.server
+            .log
+            .keep_configuration(id, files)
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    /// Makes the signers again, from the token and the clients as they are now.
+    fn renew_signers(&self) {
+        let configuration = self.client.configuration();
+        let own = self.server.own.load_full();
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = OffsetDateTime::now_utc();
+        match signers(
+            &token,
+            configuration.as_deref(),
+            &own,
+            self.server.settings.batch_signing,
+            now,
+        ) {
+            Ok(signers) => self.server.signers.store(Arc::new(signers)),
+            Err(error) => tracing::error!(%error, "the signing keys could not be read again"),
+        }
+        drop(token);
+        self.use_stored_status();
+    }
+
+    /// Puts the kept status answers to use, so that a restart needs no responder.
+    fn use_stored_status(&self) {
+        let Some(configuration) = self.client.configuration() else {
+            return;
+        };
+        let now = OffsetDateTime::now_utc();
+        let instance = self.server.own.load().id().instance.clone();
+        if let Some(status) =
+            self.status
+                .stored(&configuration, &instance, &self.authentication, now)
+        {
+            self.set_authentication(&configuration, status);
+        }
+        for signer in self.server.signers.load().all() {
+            let stored = self.status.stored(
+                &configuration,
+                &signer.member().instance,
+                signer.certificate(),
+                now,
+            );
+            if let Some(status) = stored {
+                signer.set_status(&status.answers, status.until);
+            }
+        }
+    }
+
+    fn set_authentication(&self, configuration: &GlobalConfiguration, status: ChainStatus) {
+        let instance = self.server.own.load().id().instance.clone();
+        let mut chain = vec![self.authentication.clone()];
+        chain.extend(
+            intermediates(configuration, &instance, &self.authentication).unwrap_or_default(),
+        );
+        self.server
+            .authentication
+            .store(Arc::new(AuthenticationStatus {
+                chain: chain
+                    .into_iter()
+                    .zip(status.answers.iter().cloned())
+                    .collect(),
+                answers: status.answers,
+                until: Some(status.until),
+            }));
+    }
+
+    /// Fetches the configuration again and again.
+    async fn follow_configuration(self: Arc<Self>) {
+        let mut wait = Duration::from_secs(1);
+        loop {
+            if let Err(error) = self.client.update().await {
+                let until = self
+                    .client
+                    .configuration()
+                    .and_then(|known| known.expires());
+                tracing::warn!(%error, stored_until = ?until, "the global configuration could not be downloaded");
+            }
+            self.adopt().await;
+            let has_one = self.server.current(OffsetDateTime::now_utc()).is_ok();
+            wait = if has_one {
+                CONFIGURATION_PERIOD
+            } else {
+                (wait * 2).min(CONFIGURATION_PERIOD)
+            };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Keeps the status of our own certificates fresh (C3): fetched at the interval of the
+    /// configuration, after a failure from a minute on, growing.
+    async fn follow_status(self: Arc<Self>) {
+        let mut failures: u32 = 0;
+        let mut next = tokio::time::Instant::now();
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let Some(configuration) = self.server.configuration.load_full() else {
+                continue;
+            };
+            let now = OffsetDateTime::now_utc();
+            let missing = self.server.own_status(now).is_err()
+                || self
+                    .server
+                    .signers
+                    .load()
+                    .all()
+                    .any(|signer| !signer.is_ready(now));
+            let is_due = tokio::time::Instant::now() >= next;
+            // What is missing stops exchanges, so it is tried more often than what is merely old.
+            if !(is_due || missing && failures < 10) {
+                continue;
+            }
+            if self.fetch_status(&configuration).await {
+                failures = 0;
+                let freshness = configuration.ocsp_freshness_seconds();
+                let interval = configuration
+                    .ocsp_fetch_interval_seconds()
+                    .min((freshness / 3).max(1));
+                next = tokio::time::Instant::now() + Duration::from_secs(interval);
+            } else {
+                failures = failures.saturating_add(1);
+                let wait = Duration::from_secs(60).saturating_mul(1 << failures.min(4));
+                next = tokio::time::Instant::now() + wait;
+            }
+        }
+    }
+
+    async fn fetch_status(&self, configuration: &GlobalConfiguration) -> bool {
+        let now = OffsetDateTime::now_utc();
+        let mut all = true;
+        let instance = self.server.own.load().id().instance.clone();
+        match self
+            .status
+            .fetch(configuration, &instance, &self.authentication, now)
+            .await
+        {
+            Ok(status) => self.set_authentication(configuration, status),
+            Err(error) => {
+                all = false;
+                tracing::warn!(%error, "status of the authentication certificate");
+            }
+        }
+        let signers = self.server.signers.load_full();
+        for signer in signers.all() {
+            let member = signer.member();
+            match self
+                .status
+                .fetch(configuration, &member.instance, signer.certificate(), now)
+                .await
+            {
+                Ok(status) => signer.set_status(&status.answers, status.until),
+                Err(error) => {
+                    all = false;
+                    tracing::warn!(%member, %error, "status of a signing certificate");
+                }
+            }
+        }
+        all
+    }
+
+    /// Reads clients, services, rights and the token's public side again.
+    fn reload(&self, config_path: &Path) {
+        match SecurityServerSettings::read(config_path) {
+            Ok(settings) => {
+                self.server.own.store(Arc::new(settings.configuration));
+                let reloaded = self
+                    .token
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .reload();
+                if let Err(error) = reloaded {
+                    tracing::error!(%error, "the token could not be read again");
+                }
+                self.renew_signers();
+                tracing::info!("clients, services, rights and keys were read again");
+            }
+            Err(error) => tracing::error!(%error, "the new configuration is not used"),
+        }
+    }
+}
+
+async fn bind(address: IpAddr, port: u16) -> Result<TcpListener, RunError> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| RunError::Listen { address, source })
+}
+
+async fn when(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+type Task = tokio::task::JoinHandle<()>;
+
+async fn listen(
+    started: &Arc<Started>,
+    stopped: &watch::Receiver<bool>,
+) -> Result<Vec<Task>, RunError> {
+    let settings = &started.server.settings;
+    let messages = bind(settings.address, settings.message_port).await?;
+    let status = bind(settings.address, settings.ocsp_port).await?;
+    let plain = bind(settings.address, settings.http_port).await?;
+    let tls = bind(settings.address, settings.https_port).await?;
+    let server_tls = ServerTls::new(&started.internal, ClientCertificates::Optional)?;
+    let limits = ServeLimits::default;
+    let server = Arc::clone(&started.server);
+    let peers =
+        move |request, connection| provider::handle(Arc::clone(&server), request, connection);
+    let server = Arc::clone(&started.server);
+    let answers = move |request: Request<Body>, _| {
+        let response = serve(&request, &server.authentication.load().chain);
+        async move { response }
+    };
+    let one = Arc::clone(started);
+    let systems =
+        move |request, connection| information_system(Arc::clone(&one), request, connection);
+    Ok(vec![
+        tokio::spawn(serve_peers(
+            messages,
+            started.peer_tls.clone(),
+            peers,
+            limits(),
+            when(stopped.clone()),
+        )),
+        tokio::spawn(serve_http(status, answers, limits(), when(stopped.clone()))),
+        tokio::spawn(serve_http(
+            plain,
+            systems.clone(),
+            limits(),
+            when(stopped.clone()),
+        )),
+        tokio::spawn(serve_https(
+            tls,
+            server_tls,
+            systems,
+            limits(),
+            when(stopped.clone()),
+        )),
+    ])
+}
+
+async fn information_system(
+    started: Arc<Started>,
+    request: Request<Body>,
+    connection: Arc<Connection>,
+) -> Response<Body> {
+    let server = &started.server;
+    if request.method() == Method::GET {
+        match request.uri().path() {
+            PATH_LIST_CLIENTS => return metadata::list_clients(server, &request),
+            "/asic" => return downloads::asic(server, request.uri().query(), &connection).await,
+            "/verificationconf" => {
+                return downloads::verification_configuration(
+                    server,
+                    started.client.stored().as_deref(),
+                );
+            }
+            "/health/live" => return health(&[]),
+            "/health/ready" => return health(&server.missing(OffsetDateTime::now_utc())),
+            _ => {}
+        }
+    }
+    consumer::handle(Arc::clone(server), request, connection).await
+}
+
+fn health(missing: &[String]) -> Response<Body> {
+    let mut response = Response::new(Body::full(if missing.is_empty() {
+        "ready\n".to_owned().into_bytes()
+    } else {
+        format!("missing: {}\n", missing.join("; ")).into_bytes()
+    }));
+    if !missing.is_empty() {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
+
+async fn announce_readiness(server: Arc<Server>) {
+    let mut told = tokio::time::Instant::now();
+    loop {
+        let missing = server.missing(OffsetDateTime::now_utc());
+        if missing.is_empty() {
+            println!("ready");
+            tracing::info!(server = %server.own.load().id(), "ready");
+            return;
+        }
+        if told.elapsed() > Duration::from_secs(5) {
+            tracing::warn!(missing = missing.join("; "), "not ready yet");
+            told = tokio::time::Instant::now();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn wait_for_signals(config_path: &Path, started: &Started) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        tracing::error!("signals cannot be received");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hangup.recv() => started.reload(config_path),
+        }
+    }
+}
