@@ -159,6 +159,10 @@ impl Country {
             .unwrap_or_else(|| panic!("no member {member} on {server} in endpoints.json"))
     }
 
+    pub(crate) fn demo_process(&self) -> u32 {
+        self.running.id()
+    }
+
     /// Ends all its processes, keeping the folder.
     pub fn stop(&mut self) {
         self.running.stop();

@@ -9,8 +9,10 @@ pub mod pair;
 mod process;
 mod provider;
 pub mod soap;
+mod takeover;
 
 pub use addresses::Block;
 pub use country::{Country, Kind};
 pub use process::{Running, binary};
 pub use provider::Provider;
+pub use takeover::{OwnServer, Process, eventually};

@@ -5,6 +5,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use crate::takeover::signal;
+
 /// The `tunduk` binary of the profile that the tests are built with; built first if it is not there.
 ///
 /// # Panics
@@ -72,14 +74,20 @@ impl Running {
         self.child.try_wait().ok().flatten()
     }
 
+    /// Ends it at once, as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Asks it to end, and ends it by force after ten seconds.
     pub fn stop(&mut self) {
         if self.ended().is_some() {
             return;
         }
-        let _ = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status();
+        // A halted process does not hear the wish to end.
+        signal("-TERM", self.child.id());
+        signal("-CONT", self.child.id());
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             if self.ended().is_some() {
@@ -87,8 +95,7 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
 }
 
