@@ -396,7 +396,7 @@ impl ValidInstance {
         &self,
         version: FormatVersion,
         keys: &SigningKeys,
-    ) -> Result<Vec<(&'static str, &'static str, Vec<u8>)>, EncodeError> {
+    ) -> Result<Vec<NewContent>, EncodeError> {
         let description = self.description();
         let mut contents = vec![
             (
@@ -434,6 +434,9 @@ impl ValidInstance {
         Ok(contents)
     }
 }
+
+/// Identifier, file name and bytes of a part.
+type NewContent = (&'static str, &'static str, Vec<u8>);
 
 /// Name of the directory of parts made at a time: digits down to the nanosecond
 /// (reference G15).

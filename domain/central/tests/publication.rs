@@ -1,5 +1,5 @@
 //! From a description to what members download.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod common;
 

@@ -22,9 +22,9 @@ pub enum EncodeError {
     )]
     UnknownClient {
         /// The server.
-        server: xroad_id::SecurityServerId,
+        server: Box<xroad_id::SecurityServerId>,
         /// The member or subsystem that is missing.
-        client: ClientId,
+        client: Box<ClientId>,
     },
     /// From version 3 at least one source is mandatory.
     #[error("version {0} of shared parameters needs at least one source")]
@@ -100,8 +100,8 @@ impl SharedParameters {
         for server in &self.security_servers {
             let reference = |client: &ClientId| {
                 ids.get(client).ok_or_else(|| EncodeError::UnknownClient {
-                    server: server.id.clone(),
-                    client: client.clone(),
+                    server: Box::new(server.id.clone()),
+                    client: Box::new(client.clone()),
                 })
             };
             xml.start("securityServer", None);

@@ -1,7 +1,10 @@
 //! Certificate profiles: the built-in ones and one given as data.
+#![allow(clippy::unwrap_used)]
 
 use globalconf::{CertificateProfile, CertificateProfiles, ProfileError};
 use pki::{AttributeType, Name};
+
+type Fields = &'static [(&'static str, &'static str)];
 
 fn name(fields: &[(&str, &str)]) -> Name {
     fields
@@ -23,7 +26,7 @@ fn member(profile: &str, fields: &[(&str, &str)]) -> Result<String, String> {
 
 #[test]
 fn subjects_are_read_as_x_road_reads_them() {
-    let good: &[(&str, &[(&str, &str)], &str)] = &[
+    let good: &[(&str, Fields, &str)] = &[
         (
             "Ejbca",
             &[("C", "KG"), ("O", "GOV"), ("CN", "1")],
@@ -114,7 +117,7 @@ fn subjects_are_read_as_x_road_reads_them() {
             "{fields:?}"
         );
     }
-    let bad: &[(&str, &[(&str, &str)])] = &[
+    let bad: &[(&str, Fields)] = &[
         ("Ejbca", &[("C", "KG"), ("CN", "1")]),
         (
             "FiVRK",

@@ -1,5 +1,5 @@
 //! X-Road's own configurations: read, verified, written again.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
 
 mod common;
 

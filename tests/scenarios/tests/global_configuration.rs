@@ -1,6 +1,7 @@
 //! A Central Server and a configuration client, over HTTP: the configuration is
 //! followed, kept through an outage, and neither replaced by an older one nor by one
 //! that was changed on the way.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
