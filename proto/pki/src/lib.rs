@@ -27,13 +27,14 @@ pub mod tsp;
 pub use algorithm::SignatureAlgorithm;
 pub use certificate::{
     Certificate, CertificateError, KeyPurpose, KeyUsage, LegacyDigests, MAX_CERTIFICATE_LENGTH,
+    MAX_EXTENSIONS, MAX_SERIAL_LENGTH,
 };
 pub use digest::{Digest, DigestAlgorithm, Hasher};
 pub use key::{
     KeyKind, MAX_RSA_BITS, MIN_RSA_BITS, PublicKey, VerifyError, ecdsa_der_to_fixed,
     ecdsa_fixed_to_der,
 };
-pub use name::{Attribute, AttributeType, Name, NameBuilder};
+pub use name::{Attribute, AttributeType, MAX_ATTRIBUTES, Name, NameBuilder};
 pub use path::{
     MAX_PATH_LENGTH, MAX_SIGNATURES, PathError, ValidPath, validate_path, validate_path_with,
 };
