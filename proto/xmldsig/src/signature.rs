@@ -317,7 +317,7 @@ impl Signature {
     /// status.
     #[must_use]
     pub fn chain_text(&self) -> &[u8] {
-        self.unsigned.text[..self.unsigned.chain_length].as_bytes()
+        &self.unsigned.text.as_bytes()[..self.unsigned.chain_length]
     }
 
     /// DER of the time-stamp token, if one is embedded. Decoded by each call.

@@ -56,7 +56,10 @@ fn both_key_types_and_both_targets() {
                 let signature = verified.signature();
                 assert_eq!(signature.profile(), Profile::XRoad);
                 assert_eq!(signature.signing_time(), Some(time));
-                assert_eq!(signature.ocsp_responses().unwrap(), [world.ocsp.clone()]);
+                assert_eq!(
+                    signature.ocsp_responses().unwrap(),
+                    vec![world.ocsp.clone()]
+                );
                 assert_eq!(verified.certificate().der(), world.member.der());
             }
         }

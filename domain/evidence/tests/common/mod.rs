@@ -1,9 +1,9 @@
 //! Where the shared vectors are.
+#![allow(dead_code, clippy::unwrap_used)]
 #![allow(
-    dead_code,
-    clippy::unwrap_used,
     clippy::disallowed_methods,
-    clippy::disallowed_types
+    clippy::disallowed_types,
+    clippy::disallowed_macros
 )]
 
 use std::path::PathBuf;

@@ -89,6 +89,9 @@ impl ContainerError {
     }
 }
 
+/// A hash chain's result, and the chain.
+type Documents = (Vec<u8>, Vec<u8>);
+
 struct Attachment {
     name: String,
     index: usize,
@@ -101,8 +104,8 @@ pub struct Container<R> {
     archive: RefCell<ZipArchive<R>>,
     message: Vec<u8>,
     signature: Vec<u8>,
-    signature_chain: Option<(Vec<u8>, Vec<u8>)>,
-    time_stamp_chain: Option<(Vec<u8>, Vec<u8>)>,
+    signature_chain: Option<Documents>,
+    time_stamp_chain: Option<Documents>,
     asic_manifest: Option<Vec<u8>>,
     time_stamp: Option<Vec<u8>>,
     attachments: Vec<Attachment>,
@@ -342,7 +345,7 @@ fn pair(
     result: Option<Vec<u8>>,
     chain_name: &'static str,
     chain: Option<Vec<u8>>,
-) -> Result<Option<(Vec<u8>, Vec<u8>)>, ContainerError> {
+) -> Result<Option<Documents>, ContainerError> {
     match (result, chain) {
         (Some(result), Some(chain)) => Ok(Some((result, chain))),
         (None, None) => Ok(None),
