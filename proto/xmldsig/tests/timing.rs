@@ -1,10 +1,7 @@
 //! What signing and verifying cost beyond the cryptography. Not a test of anything: it prints.
 //! Run with `cargo test -p xmldsig --test timing -- --ignored --nocapture`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    clippy::disallowed_types
-)]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(clippy::disallowed_types, clippy::disallowed_macros)]
 
 mod common;
 
