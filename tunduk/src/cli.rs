@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, call, central_server, children, demo, registry_server, security_server, token,
+    bench, call, central_server, children, demo, evidence, registry_server, security_server, token,
     trust_server,
 };
 
@@ -29,6 +29,9 @@ enum Command {
     Demo(demo::DemoArguments),
     /// Ask a service through a Security Server
     Call(call::CallArguments),
+    /// Take evidence out of a message log, and judge it
+    #[command(subcommand)]
+    Evidence(evidence::Evidence),
     /// Measure speed and size (docs/bench.md)
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -98,6 +101,7 @@ async fn run(command: Command) -> ExitCode {
             call::Outcome::NoAnswer => ExitCode::from(2),
             call::Outcome::Usage => ExitCode::from(USAGE),
         },
+        Command::Evidence(arguments) => ExitCode::from(evidence::run(arguments).await),
         Command::Demo(arguments) => match demo::run(arguments, interrupted()).await {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

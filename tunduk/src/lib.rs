@@ -10,6 +10,7 @@ mod compose;
 mod consumer;
 mod demo;
 mod endpoints;
+mod evidence;
 pub mod instance;
 mod narrator;
 mod parties;

@@ -27,5 +27,7 @@ enum Action {
 /// In words, why it cannot run.
 pub async fn run(arguments: SecurityServerArguments) -> Result<(), String> {
     let Action::Run { config } = arguments.action;
-    ::security_server::run(&config).await.map_err(|error| error.to_string())
+    ::security_server::run(&config)
+        .await
+        .map_err(|error| error.to_string())
 }

@@ -134,6 +134,10 @@ pub struct ArchiveSummary {
     pub without_timestamp: u64,
 }
 
+/// The file of an archive that names, line by line, the configuration of each
+/// container: its identifier, a blank, the container's name.
+pub const CONFIGURATION_INDEX: &str = "globalconf/index";
+
 /// Writes an archive (zip): the containers of all matching records at its top,
 /// and below `globalconf/<identifier>/` every signed configuration that they are
 /// judged against: the one in force at the time-stamp, or at the message where
@@ -153,6 +157,7 @@ pub fn write_archive<D: SegmentDirectory, W: Write + Seek>(
         .large_file(true);
     let mut summary = ArchiveSummary::default();
     let mut configurations = BTreeSet::new();
+    let mut index = String::new();
     let mut stamps = Stamps::default();
     let mut outcome: Result<(), LogError> = Ok(());
     store.search(query, &mut |record| {
@@ -160,6 +165,7 @@ pub fn write_archive<D: SegmentDirectory, W: Write + Seek>(
             let container = SpooledTempFile::new(IN_MEMORY);
             let (mut container, configuration) = write_one(store, &record, &mut stamps, container)?;
             configurations.insert(configuration);
+            index.push_str(&format!("{configuration} {}\n", container_name(&record)));
             container.seek(SeekFrom::Start(0)).map_err(failed)?;
             archive
                 .start_file(container_name(&record), stored)
@@ -177,6 +183,10 @@ pub fn write_archive<D: SegmentDirectory, W: Write + Seek>(
     })?;
     outcome?;
     let deflated = SimpleFileOptions::default().compression_method(CompressionMethod::Deflated);
+    archive
+        .start_file(CONFIGURATION_INDEX, deflated)
+        .map_err(failed)?;
+    archive.write_all(index.as_bytes()).map_err(failed)?;
     for id in configurations {
         for (path, content) in store.configuration(id)? {
             archive

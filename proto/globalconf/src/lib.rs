@@ -17,6 +17,7 @@ mod configuration;
 mod decode;
 pub mod directory;
 mod encode;
+mod historical;
 mod mime;
 pub mod optional;
 pub mod parameters;
@@ -33,6 +34,7 @@ pub use configuration::{
 };
 pub use directory::{DirectoryError, Entry, NewDirectory, NewPart, SignedBy, SignedDirectory};
 pub use encode::EncodeError;
+pub use historical::{HistoricalError, announced_certificates, verify_historical};
 pub use parameters::{FormatVersion, PrivateParameters, SecurityServer, SharedParameters};
 pub use stored::{PartMetadata, StoredDirectory, StoredError, StoredPart};
 pub use xml::{IDENTIFIERS_NAMESPACE, MAX_DOCUMENT_LENGTH, ParametersError, XROAD_NAMESPACE};

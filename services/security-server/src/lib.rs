@@ -13,6 +13,7 @@
 mod attachment;
 pub mod configuration_client;
 mod consumer;
+mod control;
 mod downloads;
 mod identity;
 mod incoming;
@@ -30,4 +31,5 @@ mod status;
 mod timestamper;
 mod tls_options;
 
+pub use control::{ExportRequest, ExportSummary, export_evidence};
 pub use start::{PinSource, RunError, SIGNED_DIRECTORY, run, run_with};

@@ -31,7 +31,7 @@ use crate::server::{AuthenticationStatus, Server};
 use crate::status::{ChainStatus, OwnStatus, PeerStatus, directory, intermediates, serve};
 use crate::timestamper::{Authorities, SHORTEST_INTERVAL, Timestamper};
 use crate::tls_options::ServiceTls;
-use crate::{consumer, downloads, metadata, provider};
+use crate::{consumer, control, downloads, metadata, provider};
 
 /// How often the global configuration is downloaded (G6).
 const CONFIGURATION_PERIOD: Duration = Duration::from_secs(60);
@@ -112,7 +112,16 @@ pub async fn run_with(config_path: &Path, pin: PinSource) -> Result<(), RunError
         tokio::spawn(Arc::clone(&started).follow_status()),
         tokio::spawn(started.server.timestamper.clone().run()),
     ];
+    let control = control::serve(
+        config_path,
+        started.server.log.clone(),
+        started.server.timestamper.clone(),
+    )
+    .inspect_err(|error| tracing::error!(%error, "administrators cannot connect"));
     wait_for_signals(config_path, &started).await;
+    if let Ok(control) = control {
+        control.abort();
+    }
     tracing::info!("stopping: exchanges under way may end");
     let _ = stop.send(true);
     for port in ports {
@@ -146,7 +155,7 @@ fn open_token(settings: &SecurityServerSettings, pin: PinSource) -> Result<OpenT
         .map_err(failed)
 }
 
-fn open_log(settings: &SecurityServerSettings) -> Result<MessageLog, RunError> {
+pub(crate) fn open_log(settings: &SecurityServerSettings) -> Result<MessageLog, RunError> {
     let log = &settings.log;
     let failed = |source| RunError::Log {
         path: log.directory.clone(),
@@ -261,24 +270,28 @@ fn timestamper(
     http: HttpClient,
 ) -> Timestamper {
     let configuration = Arc::clone(configuration);
-    let interval = settings
-        .log
-        .timestamp_interval_seconds
-        .map(Duration::from_secs);
+    let interval = settings.log.timestamp_interval_seconds;
     Timestamper::new(log, http, move || {
-        let configuration = configuration.load_full()?;
-        let asked = Duration::from_secs(configuration.timestamping_interval_seconds());
-        Some(Authorities {
-            urls: configuration
-                .approved_tsas()
-                .iter()
-                .map(|tsa| tsa.url.clone())
-                .collect(),
-            certificates: configuration.tsa_certificates().cloned().collect(),
-            interval: interval.unwrap_or(asked.max(SHORTEST_INTERVAL)),
-            configuration: messagelog::ConfigurationId(configuration.identity().0),
-        })
+        Some(authorities(&*configuration.load_full()?, interval))
     })
+}
+
+/// Whom a configuration lets us ask for time-stamps, and how often.
+pub(crate) fn authorities(
+    configuration: &GlobalConfiguration,
+    interval: Option<u64>,
+) -> Authorities {
+    let asked = Duration::from_secs(configuration.timestamping_interval_seconds());
+    Authorities {
+        urls: configuration
+            .approved_tsas()
+            .iter()
+            .map(|tsa| tsa.url.clone())
+            .collect(),
+        certificates: configuration.tsa_certificates().cloned().collect(),
+        interval: interval.map_or(asked.max(SHORTEST_INTERVAL), Duration::from_secs),
+        configuration: messagelog::ConfigurationId(configuration.identity().0),
+    }
 }
 
 impl Started {

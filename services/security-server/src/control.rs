@@ -1,0 +1,267 @@
+//! What an administrator asks a running server for, over a socket in the file system
+//! that only the server's user can open: evidence, time-stamped at once.
+//!
+//! A request is one line of JSON. The answer is one line of JSON and, for an export,
+//! the bytes of the archive.
+
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use config::SecurityServerSettings;
+use messagelog::{Direction, RecordQuery};
+use serde::{Deserialize, Serialize};
+use store_segments::{Exported, MessageLog};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use transport::{HttpClient, PoolLimits};
+use xroad_id::ClientId;
+
+use crate::configuration_client::load_directory;
+use crate::start::{RunError, authorities, open_log};
+use crate::timestamper::Timestamper;
+
+/// Name of the socket, beside `server.toml`.
+const SOCKET: &str = "control.sock";
+
+/// Longest request line in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// Which records an administrator wants.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ExportRequest {
+    /// Exactly this identifier of the message.
+    pub query_id: Option<String>,
+    /// Messages of this client, or of a service of it, in path form.
+    pub party: Option<String>,
+    /// From this time on, ms since 1970.
+    pub from: Option<u64>,
+    /// Before this time, ms since 1970.
+    pub until: Option<u64>,
+    /// Requests only.
+    pub request_only: bool,
+    /// Responses only.
+    pub response_only: bool,
+}
+
+/// What was exported.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ExportSummary {
+    /// Length of the archive in bytes.
+    pub len: u64,
+    /// Containers in it.
+    pub containers: u64,
+    /// Containers without a time-stamp, because none could be had.
+    pub without_timestamp: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Export(ExportSummary),
+    Error(String),
+}
+
+impl ExportRequest {
+    fn query(&self) -> Result<RecordQuery, String> {
+        Ok(RecordQuery {
+            query_id: self.query_id.clone(),
+            party: self
+                .party
+                .as_deref()
+                .map(|text| ClientId::from_path(text).map_err(|error| format!("{text}: {error}")))
+                .transpose()?,
+            from: self.from,
+            until: self.until,
+            direction: match (self.request_only, self.response_only) {
+                (true, false) => Some(Direction::Request),
+                (false, true) => Some(Direction::Response),
+                _ => None,
+            },
+            limit: Some(usize::MAX),
+            ..RecordQuery::default()
+        })
+    }
+}
+
+async fn export(
+    log: &MessageLog,
+    timestamper: &Timestamper,
+    request: &ExportRequest,
+) -> Result<Exported, String> {
+    let query = request.query()?;
+    // An export is not kept waiting for the next batch.
+    if let Err(error) = timestamper.stamp_pending().await {
+        tracing::warn!(%error, "no time-stamp for an export");
+    }
+    let exported = log
+        .export_archive(query)
+        .await
+        .map_err(|error| error.to_string())?;
+    if exported.summary.containers == 0 {
+        return Err("no record matches".into());
+    }
+    Ok(exported)
+}
+
+fn summary(exported: &Exported) -> ExportSummary {
+    ExportSummary {
+        len: exported.len,
+        containers: exported.summary.containers,
+        without_timestamp: exported.summary.without_timestamp,
+    }
+}
+
+/// The socket's address by way of the open folder: a path in the file system may be
+/// longer than the 107 bytes that a socket's address has.
+fn address(folder: &std::fs::File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd()))
+}
+
+fn folder_of(config_path: &Path) -> std::io::Result<std::fs::File> {
+    let folder = config_path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    std::fs::File::open(folder.unwrap_or(Path::new(".")))
+}
+
+/// Serves administrators until the process ends.
+///
+/// # Errors
+/// The socket cannot be made.
+pub fn serve(
+    config_path: &Path,
+    log: MessageLog,
+    timestamper: Timestamper,
+) -> std::io::Result<tokio::task::JoinHandle<()>> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = folder_of(config_path)?;
+    let address = address(&folder);
+    match std::fs::remove_file(&address) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&address)?;
+    std::fs::set_permissions(&address, std::fs::Permissions::from_mode(0o600))?;
+    let shared = Arc::new((log, timestamper));
+    Ok(tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                if let Err(error) = answer(stream, &shared.0, &shared.1).await {
+                    tracing::debug!(%error, "an administrator's connection");
+                }
+            });
+        }
+    }))
+}
+
+async fn answer(
+    stream: UnixStream,
+    log: &MessageLog,
+    timestamper: &Timestamper,
+) -> std::io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(LONGEST))
+        .read_line(&mut line)
+        .await?;
+    let exported = match serde_json::from_str::<ExportRequest>(&line) {
+        Ok(request) => export(log, timestamper, &request).await,
+        Err(error) => Err(error.to_string()),
+    };
+    let (answer, exported) = match exported {
+        Ok(exported) => (Answer::Export(summary(&exported)), Some(exported)),
+        Err(error) => (Answer::Error(error), None),
+    };
+    let mut line = serde_json::to_vec(&answer).map_err(std::io::Error::other)?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
+    if let Some(mut exported) = exported {
+        while let Some(piece) = exported.next_piece().map_err(std::io::Error::other)? {
+            write.write_all(&piece).await?;
+        }
+    }
+    write.shutdown().await
+}
+
+/// Exports evidence of the Security Server described by `config_path` to `file`: from the
+/// running server if there is one, else from its log directly.
+///
+/// # Errors
+/// Nothing matches, or the log, the server or the file cannot be used; in plain words.
+pub async fn export_evidence(
+    config_path: &Path,
+    request: &ExportRequest,
+    file: &Path,
+) -> Result<ExportSummary, String> {
+    let folder =
+        folder_of(config_path).map_err(|error| format!("{}: {error}", config_path.display()))?;
+    match UnixStream::connect(address(&folder)).await {
+        Ok(stream) => from_server(stream, request, file).await,
+        Err(_) => from_log(config_path, request, file).await,
+    }
+}
+
+async fn from_server(
+    stream: UnixStream,
+    request: &ExportRequest,
+    file: &Path,
+) -> Result<ExportSummary, String> {
+    let broken = |error: std::io::Error| format!("the Security Server: {error}");
+    let (read, mut write) = stream.into_split();
+    let mut line = serde_json::to_vec(request).map_err(|error| error.to_string())?;
+    line.push(b'\n');
+    write.write_all(&line).await.map_err(broken)?;
+    let mut read = BufReader::new(read);
+    let mut line = String::new();
+    read.read_line(&mut line).await.map_err(broken)?;
+    match serde_json::from_str(&line).map_err(|error| format!("the Security Server: {error}"))? {
+        Answer::Error(error) => Err(error),
+        Answer::Export(summary) => {
+            let unwritten = |error: std::io::Error| format!("{}: {error}", file.display());
+            let mut output = tokio::fs::File::create(file).await.map_err(unwritten)?;
+            let copied = tokio::io::copy(&mut read, &mut output)
+                .await
+                .map_err(unwritten)?;
+            output.sync_all().await.map_err(unwritten)?;
+            if copied != summary.len {
+                return Err("the Security Server broke off in the middle of the export".into());
+            }
+            Ok(summary)
+        }
+    }
+}
+
+async fn from_log(
+    config_path: &Path,
+    request: &ExportRequest,
+    file: &Path,
+) -> Result<ExportSummary, String> {
+    let text = |error: RunError| error.to_string();
+    let settings = SecurityServerSettings::read(config_path).map_err(|error| error.to_string())?;
+    let log = open_log(&settings).map_err(text)?;
+    let http = HttpClient::new(PoolLimits::default()).map_err(|error| error.to_string())?;
+    let configuration = load_directory(&settings.globalconf).ok().map(Arc::new);
+    let interval = settings.log.timestamp_interval_seconds;
+    let timestamper = Timestamper::new(log.clone(), http, move || {
+        configuration
+            .as_deref()
+            .map(|configuration| authorities(configuration, interval))
+    });
+    let mut exported = export(&log, &timestamper, request).await?;
+    let summary = summary(&exported);
+    let unwritten = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let mut output = tokio::fs::File::create(file)
+        .await
+        .map_err(|error| unwritten(&error))?;
+    while let Some(piece) = exported.next_piece().map_err(|error| error.to_string())? {
+        output
+            .write_all(&piece)
+            .await
+            .map_err(|error| unwritten(&error))?;
+    }
+    output.sync_all().await.map_err(|error| unwritten(&error))?;
+    log.close().await.map_err(|error| error.to_string())?;
+    Ok(summary)
+}
