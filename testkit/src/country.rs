@@ -1,7 +1,6 @@
 //! A whole country on loopback: `tunduk demo` with an instance of the test's own.
 
 use std::fs;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use serde_json::Value;
 
 use crate::process::{Running, binary};
 
-/// How long a country may take until all its servers listen.
+/// How long a country may take until all its servers are ready.
 const START: Duration = Duration::from_secs(120);
 
 /// Which kind of keys the instance uses.
@@ -43,7 +42,7 @@ pub struct Country {
 
 impl Country {
     /// Writes the instance file into a fresh folder, starts the demo with it and waits until every server of its own
-    /// accepts connections.
+    /// is ready.
     ///
     /// # Panics
     /// With what the demo printed, when it ends early or is not ready in two minutes.
@@ -80,7 +79,7 @@ impl Country {
                 panic!("the demo ended with {status}:\n{}", printed());
             }
             if let Some(endpoints) = read(&state.join("endpoints.json"))
-                && servers_listen(&endpoints)
+                && all_ready(&endpoints, &printed())
             {
                 return Self {
                     endpoints,
@@ -173,28 +172,13 @@ fn read(file: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
-fn servers_listen(endpoints: &Value) -> bool {
+/// Whether the demo has said of each server of its own that it is ready.
+fn all_ready(endpoints: &Value, printed: &str) -> bool {
     let servers = endpoints.get("security_servers").and_then(Value::as_array);
     servers
         .into_iter()
         .flatten()
         .filter(|server| server.get("outside") != Some(&Value::Bool(true)))
-        .all(|server| {
-            let address = server
-                .get("address")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let port = server
-                .get("message_port")
-                .and_then(Value::as_u64)
-                .unwrap_or_default();
-            [u16::try_from(port).unwrap_or_default(), 5577, 8080]
-                .iter()
-                .all(|port| {
-                    let Ok(address) = format!("{address}:{port}").parse() else {
-                        return false;
-                    };
-                    TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok()
-                })
-        })
+        .filter_map(|server| server.get("id").and_then(Value::as_str))
+        .all(|id| printed.contains(&format!("ready {id} ")))
 }
