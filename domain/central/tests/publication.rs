@@ -1,5 +1,9 @@
 //! From a description to what members download.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::unwrap_used
+)]
 
 mod common;
 
@@ -225,7 +229,8 @@ fn broken_rules_are_named() {
         description.validate().err().unwrap_or_default()
     };
     assert_eq!(broken(&|_| {}), []);
-    let cases: [(&dyn Fn(&mut InstanceDescription), &str); 9] = [
+    type Change<'a> = &'a dyn Fn(&mut InstanceDescription);
+    let cases: [(Change, &str); 9] = [
         (
             &|d| d.security_servers[0].address = Some("127.0.0.11:5500".into()),
             "Address",

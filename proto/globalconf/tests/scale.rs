@@ -1,5 +1,9 @@
 //! A configuration of 10,000 subsystems: read, written, looked up.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::unwrap_used
+)]
 
 use std::time::Instant;
 

@@ -1,5 +1,9 @@
 //! X-Road's own configurations: read, verified, written again.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+#![allow(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    clippy::unwrap_used
+)]
 
 mod common;
 
@@ -310,11 +314,6 @@ fn stored_configurations_load_and_survive_a_round_trip() {
         assert_eq!(stored, again, "{folder}");
         assert_eq!(stored.identity(), again.identity());
         let configuration = stored.load().unwrap();
-        println!(
-            "{folder}: {:?} {:?}",
-            configuration,
-            configuration.problems().collect::<Vec<_>>()
-        );
         assert_eq!(configuration.instances().count(), instances, "{folder}");
         assert_eq!(configuration.version().number(), version, "{folder}");
         let now = datetime!(2030-01-01 00:00 UTC);

@@ -1,5 +1,5 @@
 //! Where the vectors are, and reading of directories.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::disallowed_macros)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
