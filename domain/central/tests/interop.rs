@@ -3,6 +3,7 @@
 #![allow(
     clippy::disallowed_macros,
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::unwrap_used
 )]
 
