@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, call, central_server, children, demo, evidence, registry_server, security_server, token,
-    trust_server,
+    bench, call, central_server, children, demo, evidence, globalconf, registry_server,
+    security_server, token, trust_server,
 };
 
 /// Exit code for arguments that cannot be used (sysexits' `EX_USAGE`).
@@ -32,6 +32,9 @@ enum Command {
     /// Take evidence out of a message log, and judge it
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// Download, verify and show the signed description of an instance
+    #[command(subcommand)]
+    Globalconf(globalconf::Configuration),
     /// Measure speed and size (docs/bench.md)
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -101,6 +104,7 @@ async fn run(command: Command) -> ExitCode {
             call::Outcome::NoAnswer => ExitCode::from(2),
             call::Outcome::Usage => ExitCode::from(USAGE),
         },
+        Command::Globalconf(arguments) => printed(globalconf::run(arguments).await),
         Command::Evidence(arguments) => ExitCode::from(evidence::run(arguments).await),
         Command::Demo(arguments) => match demo::run(arguments, interrupted()).await {
             Ok(true) => ExitCode::SUCCESS,

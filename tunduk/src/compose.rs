@@ -34,7 +34,7 @@ use transport::TlsIdentity;
 use xroad_id::{ClientId, SecurityServerId};
 
 use crate::endpoints::{self, Endpoints};
-use crate::instance::{Instance, OutsideServer, Server, owner_of};
+use crate::instance::{Instance, KeyKind, OutsideServer, Server, owner_of};
 use crate::narrator::{Busy, Narrator};
 use crate::parties::{self, bracketed};
 use crate::random;
@@ -441,13 +441,14 @@ fn own_server(
 ) -> Result<Certified, String> {
     let folder = state.join("servers").join(file_name(&server.id.path()));
     make_folder(&folder.join("log"))?;
-    make_folder(&folder.join("globalconf"))?;
     let log_key = folder.join("log.key");
     if !log_key.exists() {
         write_secret(&log_key, random::hexadecimal::<32>().as_bytes())?;
     }
     let mut token = Token::open_or_create(&folder, &server.id.path())?;
-    let authentication = token.authentication_certificate(instance.key_type, |key| {
+    // X-Road servers may offer DHE_RSA alone (T2), which an EC certificate cannot serve, and with
+    // kept connections the handshake hardly counts: so authentication keys are RSA in any case.
+    let authentication = token.authentication_certificate(KeyKind::Rsa2048, |key| {
         trust.authentication(&server.id, &registered_address(server), key)
     })?;
     busy.one_more();

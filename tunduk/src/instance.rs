@@ -51,7 +51,8 @@ pub enum KeyKind {
 pub struct Instance {
     /// Identifier of the instance.
     pub instance: String,
-    /// Type of all keys.
+    /// Type of the signing keys and of the trust services. Authentication keys are RSA-2048, so that
+    /// every peer can connect.
     #[serde(default)]
     pub key_type: KeyKind,
     /// Address of the Central Server, the trust services and the registers.

@@ -11,6 +11,7 @@ mod consumer;
 mod demo;
 mod endpoints;
 mod evidence;
+mod globalconf;
 pub mod instance;
 mod narrator;
 mod parties;

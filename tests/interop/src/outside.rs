@@ -71,6 +71,8 @@ impl Stand {
     pub fn start(kind: Kind, block: Block, services: &[Service<'_>]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for name in ["auth", "sign", "other"] {
+            // An RSA authentication key, so that DHE_RSA is tried as well.
+            let kind = if name == "auth" { Kind::Rsa } else { kind };
             request(folder.path(), kind, name);
         }
         let country = Country::start_in(folder, &instance(kind, block, services));
