@@ -10,6 +10,7 @@ use crate::{Outcome, fail};
 const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("xmlsec1", "xmlsec1"),
+    ("xmllint", "libxml2-utils"),
     ("unzip", "unzip"),
     ("python3", "python3"),
 ];
