@@ -62,7 +62,8 @@ async fn fetch(anchor: &Path, directory: &Path) -> Result<String, String> {
         .configuration()
         .ok_or("the download left no configuration")?;
     let what = match update {
-        Update::Changed => "a new configuration was downloaded, verified and stored",
+        Update::Changed(_) => "a new configuration was downloaded, verified and stored",
+        Update::Renewed => "the stored configuration is the newest; it is now valid for longer",
         Update::Unchanged => "the stored configuration is the newest",
     };
     Ok(format!("{what}\n{}", summary(&configuration)))
