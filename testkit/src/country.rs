@@ -158,6 +158,32 @@ impl Country {
             .unwrap_or_else(|| panic!("no member {member} on {server} in endpoints.json"))
     }
 
+    /// The configuration file of a Security Server of the demo's own.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn configuration(&self, server: &str) -> PathBuf {
+        let id = format!("id = \"{server}\"");
+        let mut folders = vec![self.state.clone()];
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(&folder)
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+            {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.ends_with("server.toml")
+                    && fs::read_to_string(&path).is_ok_and(|text| text.contains(&id))
+                {
+                    return path;
+                }
+            }
+        }
+        panic!("no server.toml of {server} below {}", self.state.display());
+    }
+
     pub(crate) fn demo_process(&self) -> u32 {
         self.running.id()
     }

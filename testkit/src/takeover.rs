@@ -137,18 +137,15 @@ impl Country {
     /// When there is no such server.
     pub fn take_over(&self, server: &str) -> OwnServer {
         self.freeze();
-        let (process, configuration) = self
+        let configuration = self.configuration(server);
+        let process = self
             .processes("security-server")
             .into_iter()
-            .find_map(|process| {
-                let at = process
+            .find(|process| {
+                process
                     .arguments
                     .iter()
-                    .position(|argument| argument == "--config")?;
-                let file = PathBuf::from(process.arguments.get(at + 1)?);
-                let text = fs::read_to_string(&file).ok()?;
-                text.contains(&format!("\"{server}\""))
-                    .then_some((process, file))
+                    .any(|argument| Path::new(argument) == configuration)
             })
             .unwrap_or_else(|| panic!("no process of {server}"));
         process.kill();
