@@ -120,6 +120,9 @@ impl HttpClient {
     /// Sends a request with an absolute `http` or `https` URL. `Host` is added where it is missing;
     /// all other headers are the caller's.
     ///
+    /// The task that awaits this, and then reads the response's body, drives the connection: the rest
+    /// of a request body that is still on its way leaves while the response's body is read.
+    ///
     /// # Errors
     /// [`ClientError`]; statuses of the server are no errors.
     pub async fn request(

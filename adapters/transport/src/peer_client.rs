@@ -195,7 +195,8 @@ impl<V> PeerConnection<V> {
         }
     }
 
-    /// Sends one message. The URI may be `/`; `Host` is added where it is missing.
+    /// Sends one message. The URI may be `/`; `Host` is added where it is missing. The awaiting task
+    /// drives the connection, as with [`crate::HttpClient::request`].
     ///
     /// # Errors
     /// [`PeerSendError`].
