@@ -72,7 +72,10 @@ async fn main() -> Result<(), LogError> {
             .and_then(|argument| argument.parse().ok())
             .unwrap_or(default)
     };
-    let directory = arguments.get(1).cloned().unwrap_or_else(|| "target/append".into());
+    let directory = arguments
+        .get(1)
+        .cloned()
+        .unwrap_or_else(|| "target/append".into());
     let (records, writers, body_bytes) = (number(2, 20_000), number(3, 64), number(4, 0));
     let opened = Instant::now();
     let log = MessageLog::open(
@@ -80,11 +83,16 @@ async fn main() -> Result<(), LogError> {
         LogKeys::only(LogKey::new([7; 32])),
     )?;
     let open_ms = opened.elapsed().as_secs_f64() * 1e3;
-    log.keep_configuration(CONFIGURATION, vec![("conf".into(), Bytes::from_static(b"c"))])
-        .await?;
+    log.keep_configuration(
+        CONFIGURATION,
+        vec![("conf".into(), Bytes::from_static(b"c"))],
+    )
+    .await?;
     let template: Arc<str> = format!(
         "<signature><value>VALUE</value><rest>{}</rest></signature>",
-        (0..10_400_u32).map(|i| char::from(b'A' + (i.wrapping_mul(i) >> 3) as u8 % 26)).collect::<String>()
+        (0..10_400_u32)
+            .map(|i| char::from(b'A' + (i.wrapping_mul(i) >> 3) as u8 % 26))
+            .collect::<String>()
     )
     .into();
     let next = Arc::new(AtomicU64::new(0));
@@ -137,11 +145,19 @@ async fn main() -> Result<(), LogError> {
     }
     let mut latencies = Vec::new();
     for task in tasks {
-        latencies.extend(task.await.map_err(|error| LogError::Io(error.to_string()))??);
+        latencies.extend(
+            task.await
+                .map_err(|error| LogError::Io(error.to_string()))??,
+        );
     }
     let (cpu, wall) = (cpu_seconds() - cpu, wall.elapsed().as_secs_f64());
     latencies.sort_unstable();
-    let at = |part: usize| latencies.get(latencies.len() * part / 100).copied().unwrap_or(0);
+    let at = |part: usize| {
+        latencies
+            .get(latencies.len() * part / 100)
+            .copied()
+            .unwrap_or(0)
+    };
     let search = Instant::now();
     let query_id = record(base, &template, None).query_id;
     let found = log

@@ -1,4 +1,8 @@
 //! The log on real files: commit, read back, restart.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 use std::time::Duration;
 
@@ -62,7 +66,7 @@ async fn content(attachment: &Attachment) -> Vec<u8> {
 }
 
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|i| (i * 31 >> 4) as u8).collect()
+    (0..length).map(|i| ((i * 31) >> 4) as u8).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

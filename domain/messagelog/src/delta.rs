@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn unlike_documents_are_refused_and_odd_lengths_do_no_harm() {
         let base = document("a", "b");
-        let other: Vec<u8> = (0..8000_u32).map(|i| (i * 7919 >> 3) as u8).collect();
+        let other: Vec<u8> = (0..8000_u32).map(|i| ((i * 7919) >> 3) as u8).collect();
         assert!(!encode(&base, &other, &mut Vec::new()));
         for (a, b) in [
             (&b""[..], &b""[..]),

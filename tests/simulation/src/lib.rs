@@ -25,7 +25,7 @@ impl Random {
     }
 
     /// The next value.
-    pub fn next(&mut self) -> u64 {
+    pub fn value(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -34,7 +34,7 @@ impl Random {
 
     /// A value below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.value() % bound.max(1)
     }
 
     /// True once in `n` times.
@@ -44,14 +44,14 @@ impl Random {
 
     /// So many bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
-        (0..length).map(|_| self.next() as u8).collect()
+        (0..length).map(|_| self.value() as u8).collect()
     }
 }
 
 impl Randomness for Random {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), LogError> {
         for byte in buffer {
-            *byte = self.next() as u8;
+            *byte = self.value() as u8;
         }
         Ok(())
     }

@@ -1,6 +1,10 @@
 //! The message log on a disk that forgets: random operations, power cuts, failed
 //! syncs, a full disk. `TUNDUK_SIMULATION_SEEDS` sets how many runs; a failure
 //! names its seed, and `TUNDUK_SIMULATION_SEED` repeats one run alone.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -64,8 +68,8 @@ type SimJournal = Journal<ForgetfulDisk>;
 fn signature(random: &mut Random, signer: u64) -> Bytes {
     let mut text = format!(
         "<signature value=\"{:x}{:x}\">",
-        random.next(),
-        random.next()
+        random.value(),
+        random.value()
     );
     for i in 0..60 {
         text.push_str(&format!("certificate {signer} line {i} "));
@@ -100,7 +104,7 @@ impl World {
             self.clock,
         )
         .expect("a restart must succeed");
-        self.random.next();
+        self.random.value();
         assert_eq!(recovery.damaged, [], "a cut is not decay");
         assert_eq!(recovery.unreadable, []);
         self.check(journal.store());
