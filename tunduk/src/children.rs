@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, Command};
 /// The flag that makes a subcommand end when its standard input does.
 pub const WITH_PARENT: &str = "--with-parent";
 
-const END: Duration = Duration::from_secs(5);
+const END: Duration = Duration::from_secs(4);
 
 /// Why a server of the country does not run.
 #[derive(Debug, thiserror::Error)]
@@ -104,12 +104,6 @@ impl Server {
         &self.name
     }
 
-    /// The process id while it runs.
-    #[must_use]
-    pub fn process_id(&self) -> Option<u32> {
-        self.process.id()
-    }
-
     /// Waits for the line `ready` on the server's standard output.
     ///
     /// # Errors
@@ -169,7 +163,8 @@ impl Server {
     /// Ends the server: asks it first, by closing its lifeline.
     pub async fn stop(mut self) {
         drop(self.lifeline.take());
-        if tokio::time::timeout(END, self.process.wait())
+        // A little longer than the server itself takes at most.
+        if tokio::time::timeout(END + END, self.process.wait())
             .await
             .is_err()
         {
@@ -185,15 +180,22 @@ fn last_lines(log: &Path) -> String {
     lines[lines.len().saturating_sub(8)..].join("\n")
 }
 
-/// Completes when standard input ends: the parent is gone, or has let go.
-pub async fn parent_gone() {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
+/// Ends this process when standard input does: the parent is gone, or has let go. The process is
+/// asked first, as with `kill`, and ended if it does not listen.
+pub async fn end_with_parent() {
+    let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
     // A thread of its own: a blocked read of the runtime's pool would delay the end of the process.
     std::thread::spawn(move || {
         let mut ignored = [0; 64];
         let mut input = std::io::stdin().lock();
         while matches!(std::io::Read::read(&mut input, &mut ignored), Ok(read) if read > 0) {}
-        let _ = sender.send(());
+        drop(sender);
     });
     let _ = receiver.await;
+    let asked =
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+    if asked.is_ok() {
+        tokio::time::sleep(END).await;
+    }
+    std::process::exit(1);
 }

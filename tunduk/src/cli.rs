@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use telemetry::Format;
 
 use crate::{
     bench, call, central_server, children, demo, evidence, globalconf, registry_server,
@@ -19,6 +20,12 @@ struct Arguments {
     /// End when standard input ends: set for the servers that another process starts
     #[arg(long, global = true, hide = true)]
     with_parent: bool,
+    /// What is logged to standard error: a level, or levels by crate (`warn,transport=debug`)
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// Log one JSON object a line
+    #[arg(long, global = true)]
+    log_json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -74,23 +81,47 @@ pub fn main() -> ExitCode {
         Command::TokenUnlockHelper => return keystore::helper_main(),
         command => command,
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let format = if arguments.log_json {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    let filter = arguments.log.as_deref().unwrap_or(command.usual_log());
+    if let Err(error) = telemetry::init(format, filter) {
+        eprintln!("tunduk: {error}");
+        return ExitCode::from(USAGE);
+    }
+    let mut builder = if matches!(command, Command::SecurityServer(_)) {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("tunduk: the runtime does not start: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let with_parent = arguments.with_parent;
     runtime.block_on(async {
-        tokio::select! {
-            code = run(command) => code,
-            () = children::parent_gone(), if with_parent => ExitCode::SUCCESS,
+        if arguments.with_parent {
+            tokio::spawn(children::end_with_parent());
         }
+        run(command).await
     })
+}
+
+impl Command {
+    /// What is logged if nobody says otherwise: servers tell what they do, commands only what is wrong.
+    const fn usual_log(&self) -> &'static str {
+        match self {
+            Self::SecurityServer(_)
+            | Self::CentralServer(_)
+            | Self::TrustServer(_)
+            | Self::RegistryServer(_) => "info",
+            _ => "error",
+        }
+    }
 }
 
 async fn run(command: Command) -> ExitCode {

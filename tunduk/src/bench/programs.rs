@@ -179,15 +179,24 @@ pub(super) struct Chain {
     hops: [Program; 2],
 }
 
-/// Address of the benchmark's own programs.
-const ADDRESS: &str = "127.97.0.1";
+/// The addresses that this run of the benchmark has for itself, without their last byte: one block for its own
+/// programs (0) and one for each country.
+pub(super) fn block(number: usize) -> String {
+    let process = std::process::id();
+    format!(
+        "127.{}.{}.",
+        100 + process % 100,
+        (process / 100 % 30) as usize * 8 + number
+    )
+}
 
 impl Chain {
     /// Starts them, with a fresh key for the connection between the proxies.
     pub(super) fn start(folder: &Path) -> Result<Self, Failure> {
         write_identity(folder)?;
         let folder = folder.to_string_lossy();
-        let [provider, second, first] = [8001, 8002, 8003].map(|port| format!("{ADDRESS}:{port}"));
+        let [provider, second, first] =
+            [8001, 8002, 8003].map(|port| format!("{}1:{port}", block(0)));
         Ok(Self {
             provider: Program::role("provider", &["--listen", &provider])?,
             hops: [
@@ -212,12 +221,12 @@ impl Chain {
 
     /// Where the provider listens.
     pub(super) fn provider_url() -> String {
-        format!("http://{ADDRESS}:8001/")
+        format!("http://{}1:8001/", block(0))
     }
 
     /// Where the first proxy listens.
     pub(super) fn url() -> String {
-        format!("http://{ADDRESS}:8003/")
+        format!("http://{}1:8003/", block(0))
     }
 
     /// All processes.

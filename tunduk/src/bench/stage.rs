@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::message::{Parties, SoapWriter};
-use super::programs::{Chain, Program, ask_once, own, send_signal};
+use super::programs::{Chain, Program, ask_once, block, own, send_signal};
 use super::{Failure, processes};
 
 /// A way to sign.
@@ -75,8 +75,7 @@ pub(super) fn parties() -> Parties {
 impl Stage {
     /// Starts the country of a mode in a folder of its own and waits until a message passes.
     pub(super) fn start(mode: Mode, folder: &Path) -> Result<Self, Failure> {
-        let number = MODES.iter().position(|other| *other == mode).unwrap_or(0) + 1;
-        let block = format!("127.97.{number}.");
+        let block = block(MODES.iter().position(|other| *other == mode).unwrap_or(0) + 1);
         let folder = folder.join(mode.name);
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let file = folder.join("instance.toml");
