@@ -133,6 +133,8 @@ pub enum Chore {
     Seal(u32),
     /// Prepare a segment.
     Spare(SpareJob),
+    /// Let what is written of bodies be on its way to the disk.
+    Writeback,
 }
 
 /// How long commits are gathered: not at all while they come one by one, and the
@@ -244,7 +246,8 @@ pub fn write_loop(
         }
         if since_hint > 8 << 20 {
             since_hint = 0;
-            unsealed.extend(journal.take_unsealed());
+            // Bodies wait for no flush; without this the next one would wait for them.
+            let _ = chores.try_send(Chore::Writeback);
         }
         journal.retry_space(time);
         unsealed.extend(journal.take_unsealed());
@@ -312,6 +315,7 @@ pub fn help_loop(
     loop {
         match chores.recv_timeout(Duration::from_secs(60)) {
             Ok(Chore::Seal(segment)) => unsealed.push(segment),
+            Ok(Chore::Writeback) => store.hint_writeback(),
             Ok(Chore::Spare(job)) => {
                 let spare = job.run(store);
                 if let Err(error) = &spare {

@@ -176,6 +176,19 @@ impl<D: SegmentDirectory> Store<D> {
             .sum()
     }
 
+    /// Asks the disk to begin with what is written of the newest segment and not
+    /// yet synced. Promises nothing.
+    pub fn hint_writeback(&self) {
+        let newest = read(&self.segments).values().next_back().cloned();
+        let file = newest.and_then(|segment| match &*read(&segment.state) {
+            State::Live { file, .. } => Some(Arc::clone(file)),
+            State::Sealed(_) => None,
+        });
+        if let Some(file) = file {
+            file.hint_writeback();
+        }
+    }
+
     pub(crate) fn source(&self) -> Result<Arc<dyn ChunkSource>, LogError> {
         let this = self.this.upgrade().ok_or(LogError::Closed)?;
         Ok(this)
