@@ -207,11 +207,6 @@ fn what_a_consumer_sends_wrong_is_its_own_fault() {
     for (what, url, headers) in [
         ("no client", base.clone(), vec![]),
         (
-            "two clients",
-            base.clone(),
-            vec![("X-Road-Client", CONSUMER), ("X-Road-Client", CONSUMER)],
-        ),
-        (
             "a client that is none",
             base.clone(),
             vec![("X-Road-Client", "bank")],
