@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -61,12 +61,26 @@ impl From<hyper::Error> for BodyError {
     }
 }
 
+/// What both ends of a channel know.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    finished: AtomicBool,
+    // Pieces that the reader has taken.
+    taken: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
 enum Inner {
     Empty,
     Full(Bytes),
     Channel {
         chunks: mpsc::Receiver<Bytes>,
-        finished: Arc<AtomicBool>,
+        shared: Arc<Shared>,
         left: Option<u64>,
     },
     Server {
@@ -155,18 +169,26 @@ impl Body {
 
     fn channel_of(capacity: usize, left: Option<u64>) -> (BodySender, Self) {
         let (sender, chunks) = mpsc::channel(capacity.max(1));
-        let finished = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::default());
         (
             BodySender {
                 chunks: sender,
-                finished: finished.clone(),
+                shared: shared.clone(),
             },
             Self::of(Inner::Channel {
                 chunks,
-                finished,
+                shared,
                 left,
             }),
         )
+    }
+
+    /// How far the reader of a channel has come.
+    pub(crate) fn progress(&self) -> Option<Arc<Shared>> {
+        match &self.inner {
+            Inner::Channel { shared, .. } => Some(shared.clone()),
+            _ => None,
+        }
     }
 
     /// A body drawn from a stream; an error of the stream breaks the connection.
@@ -180,6 +202,7 @@ impl Body {
         if http_body::Body::is_end_stream(&incoming) {
             return Self::empty();
         }
+        connection.body_begins();
         Self::of(Inner::Server {
             incoming,
             connection: connection.clone(),
@@ -290,17 +313,18 @@ impl http_body::Body for Body {
             }
             Inner::Channel {
                 chunks,
-                finished,
+                shared,
                 left,
             } => match std::task::ready!(chunks.poll_recv(context)) {
                 Some(bytes) => {
+                    shared.taken.fetch_add(1, Ordering::Relaxed);
                     if let Some(left) = left {
                         *left = left.saturating_sub(bytes.len() as u64);
                     }
                     Poll::Ready(Some(Ok(Frame::data(bytes))))
                 }
                 None => {
-                    let finished = finished.load(Ordering::Acquire);
+                    let finished = shared.finished.load(Ordering::Acquire);
                     this.inner = Inner::Empty;
                     if finished {
                         Poll::Ready(None)
@@ -312,13 +336,16 @@ impl http_body::Body for Body {
             Inner::Server {
                 incoming,
                 connection,
-            } => match Pin::new(incoming).poll_frame(context) {
+            } => match Pin::new(&mut *incoming).poll_frame(context) {
                 Poll::Pending => {
                     connection.body_wanted();
                     Poll::Pending
                 }
                 Poll::Ready(piece) => {
                     connection.body_arrived();
+                    if piece.is_none() || http_body::Body::is_end_stream(&*incoming) {
+                        connection.body_ends();
+                    }
                     Poll::Ready(piece.map(|piece| piece.map_err(BodyError::from)))
                 }
             },
@@ -372,7 +399,7 @@ pub struct ReaderGone;
 #[must_use = "a body whose sender is dropped without finish() is aborted"]
 pub struct BodySender {
     chunks: mpsc::Sender<Bytes>,
-    finished: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
 impl BodySender {
@@ -401,7 +428,7 @@ impl BodySender {
 
     /// Ends the body well.
     pub fn finish(self) {
-        self.finished.store(true, Ordering::Release);
+        self.shared.finished.store(true, Ordering::Release);
     }
 
     /// Ends the body badly: the peer sees a broken message (no last chunk, connection closed).

@@ -59,6 +59,7 @@ impl PeerCertificate {
 const IDLE: u8 = 0;
 const READING_HEAD: u8 = 1;
 const HANDLING: u8 = 2;
+const LINGERING: u8 = 3;
 
 const KEEP: u8 = 0;
 const FINISH: u8 = 1;
@@ -78,6 +79,8 @@ pub struct Connection {
     since: AtomicU32,
     body_wanted_since: AtomicU32,
     write_blocked_since: AtomicU32,
+    // The request's body has not been read to its end.
+    unread: AtomicBool,
     command: AtomicU8,
     // Set once: the task of a connection keeps its waker.
     waker: OnceLock<Waker>,
@@ -114,6 +117,7 @@ impl Connection {
             since: AtomicU32::new(now),
             body_wanted_since: AtomicU32::new(0),
             write_blocked_since: AtomicU32::new(0),
+            unread: AtomicBool::new(false),
             command: AtomicU8::new(KEEP),
             waker: OnceLock::new(),
         }
@@ -161,7 +165,29 @@ impl Connection {
     }
 
     pub(crate) fn handling(&self) {
+        // A reader that gave up in the middle of the body before this one waits no longer.
+        self.body_arrived();
+        self.unread.store(false, Ordering::Relaxed);
         self.state.store(HANDLING, Ordering::Relaxed);
+    }
+
+    pub(crate) fn body_begins(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn body_ends(&self) {
+        self.unread.store(false, Ordering::Relaxed);
+    }
+
+    /// Says whether bytes of a request may still arrive that nobody will read, and if so begins the
+    /// time in which they are thrown away.
+    pub(crate) fn lingers(&self) -> bool {
+        let lingers = self.unread.load(Ordering::Relaxed);
+        if lingers {
+            self.since.store(self.now(), Ordering::Relaxed);
+            self.state.store(LINGERING, Ordering::Relaxed);
+        }
+        lingers
     }
 
     fn responded(&self) {
@@ -241,6 +267,7 @@ impl Connection {
         match self.state.load(Ordering::Relaxed) {
             IDLE if over(since, limits.idle) => self.finish_soon(),
             READING_HEAD if over(since, limits.head) => self.kill(),
+            LINGERING if over(since, limits.linger) => self.kill(),
             _ => {}
         }
     }
@@ -251,6 +278,7 @@ pub(crate) struct TickLimits {
     pub(crate) idle: u32,
     pub(crate) body: u32,
     pub(crate) write: u32,
+    pub(crate) linger: u32,
 }
 
 /// Marks its connection idle when the response's body is done with.

@@ -149,6 +149,12 @@ pub async fn serve_peers<H, F>(
 
 const TICK: Duration = Duration::from_millis(250);
 
+/// A connection that ends before its request was read whole stays open for this long: closed at once
+/// it would be reset by the bytes under way, and the client would lose the answer.
+const LINGER: Duration = Duration::from_secs(5);
+/// Most bytes that are thrown away in that time.
+const LINGER_BYTES: usize = 256 << 20;
+
 fn ticks(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX)
 }
@@ -247,6 +253,7 @@ async fn serve<T, H, F>(
         idle: ticks(limits.idle_timeout),
         body: ticks(limits.body_timeout),
         write: ticks(limits.write_timeout),
+        linger: ticks(LINGER),
     };
     let mut shutdown = pin!(shutdown);
     let mut tick = tokio::time::interval(TICK);
@@ -388,6 +395,7 @@ where
     let watched = Watched {
         stream,
         connection: connection.clone(),
+        ending: None,
     };
     let service = service_fn(|request: Request<Incoming>| {
         connection.handling();
@@ -436,6 +444,8 @@ where
 struct Watched<S> {
     stream: S,
     connection: Arc<Connection>,
+    // Bytes thrown away since our side ended.
+    ending: Option<usize>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -463,7 +473,7 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -498,6 +508,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        if self.ending.is_none() {
+            std::task::ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
+            if !self.connection.lingers() {
+                return Poll::Ready(Ok(()));
+            }
+            self.ending = Some(0);
+        }
+        let mut space = [0; 16 * 1024];
+        loop {
+            let mut buffer = ReadBuf::new(&mut space);
+            let read =
+                std::task::ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer));
+            let thrown = self.ending.unwrap_or(0) + buffer.filled().len();
+            if read.is_err() || buffer.filled().is_empty() || thrown > LINGER_BYTES {
+                return Poll::Ready(Ok(()));
+            }
+            self.ending = Some(thrown);
+        }
     }
 }
