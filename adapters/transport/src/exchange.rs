@@ -90,7 +90,8 @@ pub(crate) trait Home: Send + Sync {
 /// Time limits of one request.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Patience {
-    /// From the start of sending to the head of the response.
+    /// From the start of sending, or from the last piece of a streamed body that left, to the head
+    /// of the response.
     pub(crate) response: Option<Duration>,
     /// Between two pieces of the response's body.
     pub(crate) read: Option<Duration>,
@@ -167,18 +168,27 @@ impl Exchange {
         patience: Patience,
     ) -> Result<Response<Body>, SendFailure> {
         self.used = true;
+        let progress = request.body().progress();
+        let mut taken = 0;
         let mut answer = pin!(self.sender.try_send_request(request));
         let mut timer = Timer::default();
-        let limit = match (patience.response, patience.end) {
+        let limit_from_now = || match (patience.response, patience.end) {
             (Some(response), Some(end)) => Some((Instant::now() + response).min(end)),
             (Some(response), None) => Some(Instant::now() + response),
             (None, end) => end,
         };
+        let mut limit = limit_from_now();
         let result = std::future::poll_fn(|context| {
             self.drive(context);
             // The answer comes from the connection alone, so its own wake-up is not needed.
             if let Poll::Ready(answer) = answer.as_mut().poll(&mut quiet()) {
                 return Poll::Ready(Ok(answer));
+            }
+            if let Some(progress) = &progress
+                && progress.taken() != taken
+            {
+                taken = progress.taken();
+                limit = limit_from_now();
             }
             match limit {
                 Some(limit) if timer.is_over(limit, context) => Poll::Ready(Err(())),

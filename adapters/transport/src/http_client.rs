@@ -20,7 +20,8 @@ use crate::tls::{ClientTls, ServerVerification};
 pub struct RequestOptions {
     /// Name resolution, connect and TLS handshake together.
     pub connect_timeout: Option<Duration>,
-    /// From sending to the head of the response, and then between two pieces of its body.
+    /// From sending (of a streamed body: from its last piece that left) to the head of the response,
+    /// and then between two pieces of its body.
     pub read_timeout: Option<Duration>,
     /// From the call to the end of the response's body.
     pub total_timeout: Option<Duration>,

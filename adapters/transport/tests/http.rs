@@ -571,3 +571,54 @@ async fn a_length_known_beforehand_is_kept_or_broken() {
         .await;
     assert!(outcome.is_err());
 }
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_is_not_lost() {
+    let server = start_http(example, ServeLimits::default()).await;
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = b"POST /close HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n";
+        stream.write_all(head).await.unwrap();
+        let piece = vec![b'x'; 1 << 20];
+        // More than the buffers on the way hold: the client reads only when it has written.
+        for _ in 0..16 {
+            stream.write_all(&piece).await.unwrap();
+        }
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_still_leaving_is_not_too_slow() {
+    let server = start_http(
+        |mut request: Request<Body>, _| async move {
+            let mut length = 0;
+            while let Some(piece) = request.body_mut().next().await {
+                length += piece.unwrap().len();
+            }
+            Response::new(Body::full(length.to_string()))
+        },
+        ServeLimits::default(),
+    )
+    .await;
+    let (mut sender, body) = Body::channel(1);
+    tokio::spawn(async move {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            sender.send("piece").await.unwrap();
+        }
+        sender.finish();
+    });
+    let options = RequestOptions {
+        read_timeout: Some(Duration::from_millis(400)),
+        ..RequestOptions::default()
+    };
+    let response = client()
+        .request(post(&server.url("/"), body), &options)
+        .await
+        .unwrap();
+    assert_eq!(text(response).await, "50");
+}
