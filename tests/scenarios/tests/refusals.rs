@@ -64,7 +64,7 @@ fn each_refusal_says_whose_fault_it_is() {
     // Words for people say nothing of how the provider's side is built.
     let cases = [
         ("nobody", "server.serverproxy.service_failed.network_error"),
-        ("hangUp", "server.serverproxy.service_failed.network_error"),
+        ("hangUp", "server.serverproxy.service_failed"),
         ("cut", "server.serverproxy.service_failed"),
         ("tooSlow", "server.serverproxy.service_failed"),
         ("error", "server.serverproxy.service_failed"),
@@ -74,7 +74,7 @@ fn each_refusal_says_whose_fault_it_is() {
         ),
         (
             "otherId",
-            "server.serverproxy.service_failed.inconsistent_response",
+            "server.clientproxy.service_failed.inconsistent_response",
         ),
     ];
     for (service, code) in cases {
@@ -214,11 +214,6 @@ fn what_a_consumer_sends_wrong_is_its_own_fault() {
         (
             "a service that is none",
             format!("{url}r1/KG/GOV"),
-            vec![("X-Road-Client", CONSUMER)],
-        ),
-        (
-            "another version",
-            format!("{url}r9/{PROVIDER}/rest"),
             vec![("X-Road-Client", CONSUMER)],
         ),
     ] {
