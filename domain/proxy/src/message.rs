@@ -121,12 +121,13 @@ impl Request {
         Ok(Some((head.verb.to_owned(), path)))
     }
 
-    /// Whether it asks for descriptions of services, which every Security Server answers itself.
+    /// Whether it asks for descriptions of services, which every Security Server answers itself;
+    /// over REST with GET alone, as in X-Road (`RestMetadataServiceHandlerImpl`).
     pub fn is_metadata(&self) -> bool {
         let code = &*self.service().service_code;
         match self {
             Self::Soap { .. } => SOAP_METADATA.contains(&code),
-            Self::Rest { .. } => REST_METADATA.contains(&code),
+            Self::Rest { head, .. } => head.verb == "GET" && REST_METADATA.contains(&code),
         }
     }
 
