@@ -112,7 +112,8 @@ pub enum Refusal {
         /// What is wrong.
         detail: String,
     },
-    /// The peer's transport message lacks the part that makes it a message of its protocol.
+    /// The peer's transport message lacks what makes it a message of its protocol: a part, or
+    /// the HTTP status.
     PeerForm {
         /// Leaf code, which has no `service_failed` before it.
         leaf: String,
@@ -121,6 +122,8 @@ pub enum Refusal {
     },
     /// The connection to the peer broke before its message was complete.
     PeerBroken,
+    /// The connection to the peer broke before its answer began.
+    PeerSilent,
     /// No signature part.
     MissingSignature,
     /// The signature does not hold.
@@ -255,6 +258,7 @@ impl Refusal {
             }
             Self::PeerForm { leaf, .. } => leaf,
             Self::PeerBroken => "service_failed.io_error",
+            Self::PeerSilent => "network_error",
             Self::MissingSignature => "missing_signature",
             Self::Signature { leaf, .. } => {
                 return format!("{}.signature_verification.{leaf}", side.prefix());
@@ -324,6 +328,7 @@ impl Refusal {
             | Self::PeerMessage { .. }
             | Self::PeerForm { .. }
             | Self::PeerBroken
+            | Self::PeerSilent
             | Self::MissingSignature
             | Self::Signature { .. }
             | Self::RequestHash
@@ -365,6 +370,16 @@ mod tests {
                 Refusal::NoPeer(client.clone()),
                 Side::Consumer,
                 "server.clientproxy.network_error",
+            ),
+            (
+                Refusal::PeerSilent,
+                Side::Consumer,
+                "server.clientproxy.network_error",
+            ),
+            (
+                Refusal::PeerBroken,
+                Side::Consumer,
+                "server.clientproxy.service_failed.io_error",
             ),
             (
                 Refusal::AccessDenied {

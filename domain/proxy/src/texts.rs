@@ -139,7 +139,7 @@ fn message(refusal: &Refusal) -> (&'static str, Vec<(&'static str, String)>) {
         Refusal::PeerMessage { detail: text, .. } | Refusal::PeerForm { detail: text, .. } => {
             ("peer-message", detail(text))
         }
-        Refusal::PeerBroken => ("peer-broken", vec![]),
+        Refusal::PeerBroken | Refusal::PeerSilent => ("peer-broken", vec![]),
         Refusal::MissingSignature => ("missing-signature", vec![]),
         Refusal::Signature { detail: text, .. } => ("signature", detail(text)),
         Refusal::RequestHash => ("request-hash", vec![]),

@@ -383,7 +383,7 @@ async fn exchange(
             if error.is_before_send() {
                 Refusal::NoPeer(provider.clone())
             } else {
-                Refusal::PeerBroken
+                Refusal::PeerSilent
             }
         }
     })?;
@@ -476,7 +476,7 @@ async fn receive(
     };
     // Some X-Road servers answer with status 500 and a good message (T18).
     if head.status != StatusCode::OK && head.status != StatusCode::INTERNAL_SERVER_ERROR {
-        return Err(Refusal::PeerMessage {
+        return Err(Refusal::PeerForm {
             leaf: "http_error".into(),
             detail: format!("it answered with HTTP status {}", head.status.as_u16()),
         });
