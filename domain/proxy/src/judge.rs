@@ -26,6 +26,10 @@ const REMEMBERED: usize = 4096;
 /// Most signature documents that are remembered for batches.
 const REMEMBERED_SIGNATURES: usize = 256;
 
+/// What is longer is not remembered, in bytes: else a peer could fill the memories with
+/// the longest documents that are read.
+const LONGEST_REMEMBERED: usize = 16 * 1024;
+
 type Key = [u8; 32];
 
 fn key(parts: &[&[u8]]) -> Key {
@@ -100,9 +104,12 @@ impl Peer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PeerDoubt {
     /// The refusal is final.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// A status answer is missing or no longer fresh: fetch it and ask again.
     NeedsStatus,
+    /// The status answers do not hold: bad, not to be trusted, or not to be read. Others
+    /// may, so whoever kept these asks for new ones.
+    BadStatus(Box<Refusal>),
 }
 
 /// Proof that a signature document is correct and its signer is a member.
@@ -155,7 +162,9 @@ impl Judge {
             return Ok(known);
         }
         let certificate = Certificate::decode(der)?;
-        self.certificates.keep(key, certificate.clone());
+        if der.len() <= LONGEST_REMEMBERED {
+            self.certificates.keep(key, certificate.clone());
+        }
         Ok(certificate)
     }
 
@@ -163,7 +172,8 @@ impl Judge {
     /// (T5, T6), with `status` the OCSP answers for each certificate of its chain but the root.
     ///
     /// # Errors
-    /// [`PeerDoubt::NeedsStatus`] when nothing but a fresh status answer is missing.
+    /// [`PeerDoubt::NeedsStatus`] and [`PeerDoubt::BadStatus`] when nothing is missing but good
+    /// status answers.
     pub fn peer(
         &self,
         configuration: &Current,
@@ -242,8 +252,7 @@ impl Judge {
                 .collect();
             let mut answer = Err(PeerDoubt::NeedsStatus);
             for response in status {
-                let response = Response::decode(response)
-                    .map_err(|error| refused(format!("its certificate status: {error}")))?;
+                let response = Response::decode(response).map_err(|error| bad_status(&error))?;
                 if !response.names(subject, authority) {
                     continue;
                 }
@@ -253,7 +262,7 @@ impl Judge {
                         pki::ocsp::OcspError::NotFresh { .. }
                         | pki::ocsp::OcspError::Outdated { .. },
                     ) => Err(PeerDoubt::NeedsStatus),
-                    Err(error) => Err(refused(format!("its certificate status: {error}"))),
+                    Err(error) => Err(bad_status(&error)),
                 };
                 break;
             }
@@ -272,7 +281,8 @@ impl Judge {
         now: OffsetDateTime,
         shared: bool,
     ) -> Result<Signer, Refusal> {
-        let document = shared.then(|| key(&[signature]));
+        let document =
+            (shared && signature.len() <= 2 * LONGEST_REMEMBERED).then(|| key(&[signature]));
         let value = match document.as_ref().and_then(|key| self.signatures.find(key)) {
             Some(value) => value,
             None => {
@@ -294,17 +304,25 @@ impl Judge {
         };
         let member = member.to_member();
         let key = evidence::signer_key(configuration, &member, &value);
-        if !self.signers.find(&key).is_some_and(|until| now <= until) {
+        if self.signers.find(&key).is_none_or(|until| now > until) {
             let verified = evidence::verify_signer(configuration, &member, &value, now)
                 .map_err(signature_refusal)?;
-            self.signers.keep(key, verified.valid_until());
+            if value.signature().chain_text().len() <= LONGEST_REMEMBERED {
+                self.signers.keep(key, verified.valid_until());
+            }
         }
         Ok(Signer { value })
     }
 }
 
+fn bad_status(error: &pki::ocsp::OcspError) -> PeerDoubt {
+    PeerDoubt::BadStatus(Box::new(Refusal::PeerAuthentication(format!(
+        "its certificate status: {error}"
+    ))))
+}
+
 fn refused(detail: impl Into<String>) -> PeerDoubt {
-    PeerDoubt::Refused(Refusal::PeerAuthentication(detail.into()))
+    PeerDoubt::Refused(Box::new(Refusal::PeerAuthentication(detail.into())))
 }
 
 pub(crate) fn signature_refusal(error: xmldsig::SignatureError) -> Refusal {

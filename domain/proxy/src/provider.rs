@@ -86,7 +86,7 @@ impl Received {
                 now,
             )
             .map_err(|doubt| match doubt {
-                PeerDoubt::Refused(refusal) => refusal,
+                PeerDoubt::Refused(refusal) | PeerDoubt::BadStatus(refusal) => *refusal,
                 PeerDoubt::NeedsStatus => Refusal::PeerAuthentication(
                     "its certificate status is absent or too old".into(),
                 ),

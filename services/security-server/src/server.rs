@@ -160,8 +160,8 @@ impl Server {
             .peer(configuration, certificate, &known, provider, now)
         {
             Ok(peer) => return Ok(peer),
-            Err(PeerDoubt::Refused(refusal)) => return Err(refusal),
-            Err(PeerDoubt::NeedsStatus) => {}
+            Err(PeerDoubt::Refused(refusal)) => return Err(*refusal),
+            Err(PeerDoubt::NeedsStatus | PeerDoubt::BadStatus(_)) => {}
         }
         let unknown = || Refusal::PeerAuthentication("its certificate status cannot be had".into());
         let server = configuration
@@ -183,7 +183,8 @@ impl Server {
                 tracing::warn!(server = %server.id, %error, "certificate status of a peer");
                 unknown()
             })?;
-        self.judge
+        let peer = self
+            .judge
             .peer(
                 configuration,
                 certificate,
@@ -192,9 +193,12 @@ impl Server {
                 OffsetDateTime::now_utc(),
             )
             .map_err(|doubt| match doubt {
-                PeerDoubt::Refused(refusal) => refusal,
+                PeerDoubt::Refused(refusal) | PeerDoubt::BadStatus(refusal) => *refusal,
                 PeerDoubt::NeedsStatus => unknown(),
-            })
+            })?;
+        // Only what proved good is kept: the status port is plain HTTP.
+        self.peer_status.keep(certificate, fetched);
+        Ok(peer)
     }
 
     /// The address of another server as a target of our client.

@@ -262,6 +262,15 @@ impl PeerStatus {
             .unwrap_or_default()
     }
 
+    /// Keeps answers that proved good.
+    pub fn keep(&self, certificate: &Certificate, answers: Arc<Vec<Bytes>>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= 4096 {
+            known.clear();
+        }
+        known.insert(certificate.sha256().as_ref().to_vec(), answers);
+    }
+
     /// Asks the peer's status port for the chain of its certificate (O1, O2). Both
     /// hashes are sent, since servers up to 7.x read the one and from 8 the other.
     ///
@@ -314,16 +323,9 @@ impl PeerStatus {
             .collect(LONGEST * 8)
             .await
             .map_err(|error| error.to_string())?;
-        let answers = Arc::new(
-            decode_answer(&content_type, body, subjects.len())
-                .map_err(|error| error.to_string())?,
-        );
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= 4096 {
-            known.clear();
-        }
-        known.insert(certificate.sha256().as_ref().to_vec(), Arc::clone(&answers));
-        Ok(answers)
+        decode_answer(&content_type, body, subjects.len())
+            .map(Arc::new)
+            .map_err(|error| error.to_string())
     }
 }
 
