@@ -97,8 +97,7 @@ async fn exchange(
         content_type,
         body,
         server.settings.soap_limit_bytes,
-    )
-    .map_err(|_| Refusal::ContentType(content_type.to_owned()))?;
+    )?;
     let first = incoming.head().await.map_err(refused)?;
     let algorithm = text(&head.headers, HEADER_HASH_ALGORITHM)
         .and_then(DigestAlgorithm::from_name)
@@ -133,6 +132,12 @@ async fn exchange(
     )?;
     authenticated.check_early(&own)?;
     server.check_log()?;
+    // What could not be answered with a signature is not carried out either.
+    server
+        .signers
+        .load()
+        .of(&authenticated.request().service().client)?
+        .check_ready(OffsetDateTime::now_utc())?;
     let owner = SpoolOwner::Peer(authenticated.peer().server().path());
     let rest = incoming
         .rest(&server.log, &owner, algorithm)

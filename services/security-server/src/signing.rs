@@ -186,7 +186,15 @@ impl MemberSigner {
 
     /// Whether a message could be signed at `now`.
     pub fn is_ready(&self, now: OffsetDateTime) -> bool {
-        self.key.prepared(now).is_ok()
+        self.check_ready(now).is_ok()
+    }
+
+    /// As [`MemberSigner::is_ready`], for a message that is under way.
+    ///
+    /// # Errors
+    /// No fresh status.
+    pub fn check_ready(&self, now: OffsetDateTime) -> Result<(), Refusal> {
+        self.key.prepared(now).map(|_| ())
     }
 
     /// Signs a message: `digests` are the SHA-512 digests of its parts, the message first.
