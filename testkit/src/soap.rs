@@ -49,7 +49,15 @@ impl SoapCall {
              <soapenv:Header>{}{}<xro:userId>KG1</xro:userId><xro:id>{}</xro:id>\
              <xro:protocolVersion>4.0</xro:protocolVersion></soapenv:Header>\
              <soapenv:Body><t:{code} xmlns:t=\"urn:test\"><t:payload>{}</t:payload></t:{code}></soapenv:Body></soapenv:Envelope>",
-            identifier("client", if self.client.split('/').count() == 3 { "MEMBER" } else { "SUBSYSTEM" }, &self.client),
+            identifier(
+                "client",
+                if self.client.split('/').count() == 3 {
+                    "MEMBER"
+                } else {
+                    "SUBSYSTEM"
+                },
+                &self.client
+            ),
             identifier(
                 "service",
                 "SERVICE",
