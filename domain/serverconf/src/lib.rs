@@ -90,27 +90,27 @@ pub struct ServerConfiguration {
 pub enum ConfigurationError {
     /// The same client stands twice.
     #[error("the client {0} is configured twice")]
-    DuplicateClient(ClientId),
+    DuplicateClient(Box<ClientId>),
     /// The same service stands twice.
     #[error("the service {0} is configured twice")]
-    DuplicateService(ServiceId),
+    DuplicateService(Box<ServiceId>),
     /// A service of a client that this server does not serve.
     #[error("the service {0} belongs to a client that is not configured on this server")]
-    UnknownProvider(ServiceId),
+    UnknownProvider(Box<ServiceId>),
     /// A local group of a client that this server does not serve.
     #[error("the local group {0} belongs to {1}, which is not configured on this server")]
-    UnknownGroupOwner(String, ClientId),
+    UnknownGroupOwner(String, Box<ClientId>),
     /// A REST service with a version: its identifier has no place for one.
     #[error("the REST service {0} has a version; REST services have none")]
-    RestVersion(ServiceId),
+    RestVersion(Box<ServiceId>),
     /// An endpoint right on a SOAP service.
     #[error(
         "the SOAP service {0} has a right with method or path; only REST services have endpoints"
     )]
-    SoapEndpoint(ServiceId),
+    SoapEndpoint(Box<ServiceId>),
     /// The URL is neither http nor https.
     #[error("the URL of the service {0} must begin with http:// or https://")]
-    Url(ServiceId),
+    Url(Box<ServiceId>),
 }
 
 /// Why a service cannot be used by a client, in the order in which it is checked (T-order 6).
@@ -157,22 +157,22 @@ impl ServerConfiguration {
                 .insert(client_id.clone(), client)
                 .is_some()
             {
-                return Err(ConfigurationError::DuplicateClient(client_id));
+                return Err(ConfigurationError::DuplicateClient(Box::new(client_id)));
             }
         }
         for (service, rights) in services {
             let service_id = service.id.clone();
             if !configuration.clients.contains_key(&service_id.client) {
-                return Err(ConfigurationError::UnknownProvider(service_id));
+                return Err(ConfigurationError::UnknownProvider(Box::new(service_id)));
             }
             if service.kind.is_rest() && service_id.service_version.is_some() {
-                return Err(ConfigurationError::RestVersion(service_id));
+                return Err(ConfigurationError::RestVersion(Box::new(service_id)));
             }
             if !service.kind.is_rest() && rights.iter().any(|right| right.endpoint.is_some()) {
-                return Err(ConfigurationError::SoapEndpoint(service_id));
+                return Err(ConfigurationError::SoapEndpoint(Box::new(service_id)));
             }
             if !(service.url.starts_with("http://") || service.url.starts_with("https://")) {
-                return Err(ConfigurationError::Url(service_id));
+                return Err(ConfigurationError::Url(Box::new(service_id)));
             }
             let key = (service_id.client.clone(), service_id.service_code.clone());
             configuration.rights.entry(key).or_default().extend(rights);
@@ -181,12 +181,12 @@ impl ServerConfiguration {
                 .insert(service_id.clone(), Arc::new(service))
                 .is_some()
             {
-                return Err(ConfigurationError::DuplicateService(service_id));
+                return Err(ConfigurationError::DuplicateService(Box::new(service_id)));
             }
         }
         for (owner, code, members) in local_groups {
             if !configuration.clients.contains_key(&owner) {
-                return Err(ConfigurationError::UnknownGroupOwner(code, owner));
+                return Err(ConfigurationError::UnknownGroupOwner(code, Box::new(owner)));
             }
             configuration
                 .local_groups

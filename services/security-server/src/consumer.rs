@@ -520,7 +520,7 @@ async fn receive(
         Ok::<_, IncomingError>((head, rest))
     };
     let (first, rest) = read.await.map_err(|error| match error {
-        IncomingError::Refused(refusal) => refusal,
+        IncomingError::Refused(refusal) => *refusal,
         IncomingError::Fault(fault) => relayed(&fault),
     })?;
     let Some((logged, hash)) = logged else {

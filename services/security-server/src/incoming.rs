@@ -57,14 +57,14 @@ pub struct IncomingRest {
 #[derive(Debug)]
 pub enum IncomingError {
     /// The message is refused.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The peer reported a fault in place of its message or signature.
     Fault(Bytes),
 }
 
 impl From<Refusal> for IncomingError {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        Self::Refused(Box::new(refusal))
     }
 }
 

@@ -170,7 +170,7 @@ async fn exchange(
 
 fn refused(error: IncomingError) -> Refusal {
     match error {
-        IncomingError::Refused(refusal) => refusal,
+        IncomingError::Refused(refusal) => *refusal,
         IncomingError::Fault(_) => Refusal::MissingSignature,
     }
 }
