@@ -86,6 +86,8 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(file)
+            // Ctrl-C at the terminal is for the demo, which ends its servers in order.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
             .map_err(failed)?;

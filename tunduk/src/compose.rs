@@ -53,6 +53,8 @@ const CENTRAL_PORT: u16 = 80;
 const CENTRAL_PORT_WITHOUT_RIGHTS: u16 = 8888;
 
 const ANCHOR: &str = "anchor.xml";
+/// Where a Security Server keeps the certificate that it shows to information systems.
+const INTERNAL_CERTIFICATE: &str = "internal-tls.pem";
 
 /// A country on disk, ready to be started.
 #[derive(Debug)]
@@ -328,15 +330,14 @@ impl Country {
                 cert: self.relative(&trust.time_stamping_file()),
             },
             security_servers: own.chain(others).collect(),
-            services: instance.services.iter().map(service).collect(),
+            services: instance
+                .services
+                .iter()
+                .map(|found| service(instance, found))
+                .collect(),
             credentials: servers
                 .iter()
-                .map(|server| endpoints::Credential {
-                    purpose: "PIN of the token; the servers start without it, with the sealed key"
-                        .to_owned(),
-                    owner: server.id.path(),
-                    path: self.relative(&server.folder.join(token::PIN_FILE)),
-                })
+                .flat_map(|server| self.credentials(server))
                 .collect(),
         };
         let text = serde_json::to_string_pretty(&content).map_err(|error| error.to_string())?;
@@ -344,6 +345,24 @@ impl Country {
             &self.state.join(endpoints::FILE),
             format!("{text}\n").as_bytes(),
         )
+    }
+
+    fn credentials(&self, server: &Certified) -> [endpoints::Credential; 2] {
+        let credential = |purpose: &str, file: &str| endpoints::Credential {
+            purpose: purpose.to_owned(),
+            owner: server.id.path(),
+            path: self.relative(&server.folder.join(file)),
+        };
+        [
+            credential(
+                "certificate of its HTTPS port, there once it has started",
+                INTERNAL_CERTIFICATE,
+            ),
+            credential(
+                "PIN of its token, not needed: it starts with the sealed key",
+                token::PIN_FILE,
+            ),
+        ]
     }
 
     fn listed(
@@ -526,7 +545,7 @@ fn certified(
     Ok(certificate)
 }
 
-fn service(service: &crate::instance::Service) -> endpoints::Service {
+fn service(instance: &Instance, service: &crate::instance::Service) -> endpoints::Service {
     let path = match service.url.as_str() {
         "population:rest" => {
             let somebody = id_registry::Population::demonstration().person(0);
@@ -553,12 +572,21 @@ fn service(service: &crate::instance::Service) -> endpoints::Service {
         kind: service.kind.as_str().to_owned(),
         namespace: service.namespace.clone(),
         path,
-        allowed: service
-            .allowed
-            .iter()
-            .map(|right| right.subject().to_owned())
-            .collect(),
+        allowed: allowed_clients(instance, service),
     }
+}
+
+fn allowed_clients(instance: &Instance, service: &crate::instance::Service) -> Vec<String> {
+    let mut allowed: Vec<String> = Vec::new();
+    for right in &service.allowed {
+        for client in parties::subjects(instance, right, service) {
+            let id = client.path();
+            if !allowed.contains(&id) {
+                allowed.push(id);
+            }
+        }
+    }
+    allowed
 }
 
 fn registered_address(server: &Server) -> String {

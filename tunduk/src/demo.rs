@@ -87,11 +87,12 @@ pub async fn run(
     if !arguments.once {
         invite(&country, &narrator);
         tokio::select! {
+            biased;
+            () = &mut stop => {}
             what = running.broken() => {
                 running.stop().await;
                 return Err(DemoError::Failed(format!("{what}; its log is in {}", country.logs().display())));
             }
-            () = &mut stop => {}
         }
     }
     running.stop().await;

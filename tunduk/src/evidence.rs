@@ -310,9 +310,9 @@ impl<'a> Archive<'a> {
     }
 
     /// The files of each configuration, by its identifier.
-    fn configurations(&mut self) -> Result<HashMap<String, Vec<(String, Vec<u8>)>>, String> {
+    fn configurations(&mut self) -> Result<HashMap<String, Files>, String> {
         let names = names(&self.zip);
-        let mut configurations: HashMap<String, Vec<(String, Vec<u8>)>> = HashMap::new();
+        let mut configurations: HashMap<String, Files> = HashMap::new();
         for name in names {
             let Some((id, path)) = name
                 .strip_prefix("globalconf/")
@@ -324,19 +324,22 @@ impl<'a> Archive<'a> {
             configurations
                 .entry(id.to_owned())
                 .or_default()
+                .0
                 .push((path.to_owned(), bytes));
         }
         Ok(configurations)
     }
 }
 
+/// The files of one configuration: paths below its identifier, with their contents.
+#[derive(Default)]
+struct Files(Vec<(String, Vec<u8>)>);
+
 /// Splits the files of an archived configuration into its parts and its signed directories by instance.
-fn split(
-    files: Vec<(String, Vec<u8>)>,
-) -> Result<(StoredDirectory, HashMap<String, Vec<u8>>), String> {
+fn split(files: Files) -> Result<(StoredDirectory, HashMap<String, Vec<u8>>), String> {
     let mut directories = HashMap::new();
     let mut parts = Vec::new();
-    for (path, bytes) in files {
+    for (path, bytes) in files.0 {
         match path.split_once('/') {
             Some((folder, name)) if name == SIGNED_DIRECTORY => {
                 directories.insert(folder.to_owned(), bytes);
@@ -362,7 +365,7 @@ fn split(
 /// that signed another, so this goes on until nothing more verifies.
 fn verified_up_to(
     anchor: &Anchor,
-    configurations: HashMap<String, Vec<(String, Vec<u8>)>>,
+    configurations: HashMap<String, Files>,
 ) -> (
     HashMap<String, GlobalConfiguration>,
     HashMap<String, String>,

@@ -3,7 +3,7 @@
 
 use xroad_id::{ClientId, ServiceId};
 
-use crate::instance::{ALL_CLIENTS, Instance, Right, Server, Service};
+use crate::instance::{ALL_CLIENTS, Instance, Right, Server, Service, owner_of};
 
 /// Somebody who asks, and what.
 #[derive(Debug, Clone)]
@@ -118,27 +118,41 @@ fn may_use(instance: &Instance, client: &ClientId, service: &Service) -> bool {
 }
 
 fn names(instance: &Instance, right: &Right, client: &ClientId, service: &Service) -> bool {
+    subjects(instance, right, service).contains(client)
+}
+
+/// The clients that a right names, those of a group one by one.
+#[must_use]
+pub fn subjects(instance: &Instance, right: &Right, service: &Service) -> Vec<ClientId> {
     let subject = right.subject();
     if let Some(group) = subject.strip_prefix("GLOBALGROUP:") {
         let code = group.rsplit('/').next().unwrap_or(group);
-        return code == ALL_CLIENTS
-            || instance
-                .global_groups
+        if code == ALL_CLIENTS {
+            return instance.clients().cloned().collect();
+        }
+        if code == central::OWNERS_GROUP {
+            let own = instance.servers.iter().map(|server| owner_of(&server.id));
+            let outside = instance
+                .outside_servers
                 .iter()
-                .any(|group| group.code == code && group.members.contains(client));
+                .map(|server| server.owner.clone());
+            return own.chain(outside).collect();
+        }
+        let groups = instance
+            .global_groups
+            .iter()
+            .filter(|group| group.code == code);
+        return groups.flat_map(|group| group.members.clone()).collect();
     }
     if let Some(code) = subject.strip_prefix("LOCALGROUP:") {
-        return instance
+        let groups = instance
             .servers
             .iter()
-            .flat_map(|server| &server.local_groups)
-            .any(|group| {
-                group.code == code
-                    && group.client == service.provider
-                    && group.members.contains(client)
-            });
+            .flat_map(|server| &server.local_groups);
+        let own = groups.filter(|group| group.code == code && group.client == service.provider);
+        return own.flat_map(|group| group.members.clone()).collect();
     }
-    subject == client.path()
+    ClientId::from_path(subject).into_iter().collect()
 }
 
 #[cfg(test)]
