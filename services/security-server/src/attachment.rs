@@ -8,6 +8,10 @@ use store_segments::{BodyStream, BodyWriter, MessageLog};
 use transport::{Body, BodyError};
 use xroad_message::multipart::Headers;
 
+/// Most bytes of the attachments of one message that stay in memory; what is beyond goes
+/// into the log at once, however short it is.
+pub const MEMORY_OF_MESSAGE: usize = 512 * 1024;
+
 /// An attachment that has passed in whole: its digests and where its bytes are.
 #[derive(Debug, Clone)]
 pub struct RecordedAttachment {
@@ -32,6 +36,14 @@ impl RecordedAttachment {
             (Some((known, digest)), _) if *known == algorithm => Some(*digest),
             (_, Attachment::Inline(bytes)) => Some(algorithm.digest(bytes)),
             _ => None,
+        }
+    }
+
+    /// How many bytes of it are in memory.
+    pub fn held(&self) -> usize {
+        match &self.content {
+            Attachment::Inline(bytes) => bytes.len(),
+            Attachment::Sealed(_) => 0,
         }
     }
 
@@ -75,6 +87,7 @@ pub struct AttachmentRecorder<'a> {
     sha512: Hasher,
     other: Option<(DigestAlgorithm, Hasher)>,
     place: Place,
+    memory: usize,
 }
 
 impl<'a> AttachmentRecorder<'a> {
@@ -92,7 +105,14 @@ impl<'a> AttachmentRecorder<'a> {
             sha512: DigestAlgorithm::Sha512.hasher(),
             other: (algorithm != DigestAlgorithm::Sha512).then(|| (algorithm, algorithm.hasher())),
             place: Place::Memory(BytesMut::new()),
+            memory: INLINE_LIMIT,
         }
+    }
+
+    /// Keeps at most `left` bytes in memory: what is left of [`MEMORY_OF_MESSAGE`].
+    pub fn within(mut self, left: usize) -> Self {
+        self.memory = self.memory.min(left);
+        self
     }
 
     /// Takes the next bytes.
@@ -105,7 +125,7 @@ impl<'a> AttachmentRecorder<'a> {
             hasher.update(&bytes);
         }
         match &mut self.place {
-            Place::Memory(held) if held.len() + bytes.len() <= INLINE_LIMIT => {
+            Place::Memory(held) if held.len() + bytes.len() <= self.memory => {
                 held.extend_from_slice(&bytes)
             }
             Place::Memory(held) => {

@@ -13,7 +13,7 @@ use xroad_message::transport::{
     Direction, Protocol, TransportDecoder, TransportError, TransportEvent, TransportLimits,
 };
 
-use crate::attachment::{AttachmentRecorder, RecordedAttachment};
+use crate::attachment::{AttachmentRecorder, MEMORY_OF_MESSAGE, RecordedAttachment};
 use crate::refusals::log_refusal;
 
 /// Names of the parts of a message; attachments beyond these get theirs made.
@@ -170,11 +170,18 @@ impl Incoming {
     ) -> Result<IncomingRest, IncomingError> {
         let mut rest = IncomingRest::default();
         let mut recorder: Option<AttachmentRecorder<'_>> = None;
-        let begin = |headers| AttachmentRecorder::new(log, owner.clone(), headers, algorithm);
+        let mut memory = MEMORY_OF_MESSAGE;
+        let begin = |headers, memory| {
+            AttachmentRecorder::new(log, owner.clone(), headers, algorithm).within(memory)
+        };
         loop {
             match self.next().await? {
-                TransportEvent::AttachmentStart(headers) => recorder = Some(begin(headers)),
-                TransportEvent::RestBodyStart => recorder = Some(begin(Headers::new())),
+                TransportEvent::AttachmentStart(headers) => {
+                    recorder = Some(begin(headers, memory));
+                }
+                TransportEvent::RestBodyStart => {
+                    recorder = Some(begin(Headers::new(), memory));
+                }
                 TransportEvent::AttachmentData(bytes) | TransportEvent::RestBodyData(bytes) => {
                     if let Some(recorder) = &mut recorder {
                         recorder
@@ -189,6 +196,7 @@ impl Incoming {
                             .finish()
                             .await
                             .map_err(|error| log_refusal(&error))?;
+                        memory = memory.saturating_sub(recorded.held());
                         rest.attachments.push(recorded);
                     }
                 }

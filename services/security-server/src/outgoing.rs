@@ -12,7 +12,7 @@ use xroad_message::multipart::Headers;
 use xroad_message::soap_stream::{SoapStreamDecoder, SoapStreamError, SoapStreamEvent};
 use xroad_message::transport::TransportEncoder;
 
-use crate::attachment::{AttachmentRecorder, Opened, RecordedAttachment};
+use crate::attachment::{AttachmentRecorder, MEMORY_OF_MESSAGE, Opened, RecordedAttachment};
 
 /// Bytes that are gathered before they are sent, when a message streams.
 const FLUSH_AT: usize = 32 * 1024;
@@ -218,17 +218,19 @@ pub async fn write_parts(
         }
         Payload::Attachments(mut source) => {
             let mut recorder: Option<AttachmentRecorder<'_>> = None;
+            let mut memory = MEMORY_OF_MESSAGE;
             loop {
                 match source.next().await? {
                     SoapStreamEvent::Message { .. } => {}
                     SoapStreamEvent::AttachmentStart(headers) => {
                         encoder.attachment_start(sink.buffer(), attachments.is_empty(), &headers);
-                        recorder = Some(AttachmentRecorder::new(
+                        let begun = AttachmentRecorder::new(
                             log,
                             owner.clone(),
                             headers,
                             DigestAlgorithm::Sha512,
-                        ));
+                        );
+                        recorder = Some(begun.within(memory));
                     }
                     SoapStreamEvent::AttachmentData(bytes) => {
                         if let Some(recorder) = &mut recorder {
@@ -238,7 +240,9 @@ pub async fn write_parts(
                     }
                     SoapStreamEvent::AttachmentEnd => {
                         if let Some(recorder) = recorder.take() {
-                            attachments.push(recorder.finish().await?);
+                            let recorded = recorder.finish().await?;
+                            memory = memory.saturating_sub(recorded.held());
+                            attachments.push(recorded);
                         }
                     }
                     SoapStreamEvent::End => break,
