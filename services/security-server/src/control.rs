@@ -178,8 +178,17 @@ async fn answer(
     line.push(b'\n');
     write.write_all(&line).await?;
     if let Some(mut exported) = exported {
-        while let Some(piece) = exported.next_piece().map_err(std::io::Error::other)? {
-            write.write_all(&piece).await?;
+        loop {
+            let (back, piece) = tokio::task::spawn_blocking(move || {
+                let piece = exported.next_piece();
+                (exported, piece)
+            })
+            .await?;
+            exported = back;
+            match piece.map_err(std::io::Error::other)? {
+                Some(piece) => write.write_all(&piece).await?,
+                None => break,
+            }
         }
     }
     write.shutdown().await

@@ -107,7 +107,15 @@ fn stream(mut exported: Exported) -> Response<Body> {
     let (mut sender, body) = Body::channel_with_length(4, exported.len);
     tokio::spawn(async move {
         loop {
-            match exported.next_piece() {
+            let read = tokio::task::spawn_blocking(move || {
+                let piece = exported.next_piece();
+                (exported, piece)
+            });
+            let Ok((back, piece)) = read.await else {
+                return sender.abort();
+            };
+            exported = back;
+            match piece {
                 Ok(Some(piece)) => {
                     if sender.send(piece).await.is_err() {
                         return;
