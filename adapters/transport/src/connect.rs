@@ -33,6 +33,15 @@ pub(crate) async fn open(
     }
 }
 
+/// An exchange may wait for its answer without limit, but not for a machine that is gone.
+fn notice_death(stream: &TcpStream) -> rustix::io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_tcp_keepidle(stream, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepcnt(stream, 4)?;
+    sockopt::set_socket_keepalive(stream, true)
+}
+
 async fn open_unlimited(
     address: &Arc<str>,
     host: &str,
@@ -50,6 +59,7 @@ async fn open_unlimited(
     }
     .map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
+    notice_death(&stream).map_err(|error| failed(error.into()))?;
     match session {
         None => Exchange::open(ClientStream::Plain(stream), address.clone(), None, None).await,
         Some(session) => {

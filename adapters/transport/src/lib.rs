@@ -31,5 +31,5 @@ pub use peer_client::{
     NotSent, PeerClient, PeerClientSettings, PeerConnection, PeerConnectionInfo, PeerSendError,
     Target,
 };
-pub use serve::{Preference, ServeLimits, serve_http, serve_https, serve_peers};
+pub use serve::{Preference, ServeLimits, raise_file_limit, serve_http, serve_https, serve_peers};
 pub use tls::{ClientCertificates, ClientTls, PeerTls, ServerTls, ServerVerification, TlsIdentity};

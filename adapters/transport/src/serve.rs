@@ -80,6 +80,22 @@ impl Default for ServeLimits {
     }
 }
 
+/// Lets this process open as many files and connections as the system allows it to ask for: the
+/// usual 1024 are fewer than [`ServeLimits::max_connections`]. Returns the limit now in force.
+pub fn raise_file_limit() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    let now = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    now.unwrap_or(u64::MAX)
+}
+
 /// Serves plain HTTP/1.1 until `shutdown` completes and the requests under way have ended (or the
 /// deadline passed).
 ///
