@@ -28,6 +28,7 @@ use crate::configuration_client::{ConfigurationClient, ConfigurationClientSettin
 use crate::identity::{authentication, internal, signers};
 use crate::refusals::FaultWriter;
 use crate::server::{AuthenticationStatus, Server};
+use crate::signing::Signers;
 use crate::status::{ChainStatus, OwnStatus, PeerStatus, directory, intermediates, serve};
 use crate::timestamper::{Authorities, SHORTEST_INTERVAL, Timestamper};
 use crate::tls_options::ServiceTls;
@@ -35,6 +36,12 @@ use crate::{consumer, control, downloads, metadata, provider};
 
 /// How often the global configuration is downloaded (G6).
 const CONFIGURATION_PERIOD: Duration = Duration::from_secs(60);
+
+/// Open files below which busy times end in refused connections: each exchange may need three.
+const FEW_FILES: u64 = 8192;
+
+/// How long connections are kept waiting at the start while something is still missing.
+const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Name of the signed directory beside the parts of an instance, in what the log keeps
 /// of a configuration.
@@ -99,19 +106,36 @@ pub async fn run(config_path: &Path) -> Result<(), RunError> {
 /// As [`run`].
 pub async fn run_with(config_path: &Path, pin: PinSource) -> Result<(), RunError> {
     let settings = SecurityServerSettings::read(config_path)?;
+    let files = transport::raise_file_limit();
+    if files < FEW_FILES {
+        tracing::warn!(
+            files,
+            "the system lets this server open few files: many connections at once will be refused"
+        );
+    }
     let token = open_token(&settings, pin)?;
     let log = open_log(&settings)?;
     let (stop, stopped) = watch::channel(false);
     let started = Arc::new(start(config_path, settings, token, log)?);
-    let ports = listen(&started, &stopped).await?;
+    let sockets = Sockets::bind(&started.server.settings).await?;
     started.adopt().await;
     started.use_stored_status();
-    let tasks = [
-        tokio::spawn(announce_readiness(Arc::clone(&started.server))),
+    let loops = [
         tokio::spawn(Arc::clone(&started).follow_configuration()),
         tokio::spawn(Arc::clone(&started).follow_status()),
         tokio::spawn(started.server.timestamper.clone().run()),
     ];
+    // Whoever connects in the first moments waits rather than gets a fault; but a server that
+    // lacks something for longer says so to everybody.
+    let mut ready = tokio::spawn(readiness(Arc::clone(&started.server)));
+    let is_ready = tokio::time::timeout(READY_WITHIN, &mut ready).await.is_ok();
+    let ports = listen(&started, sockets, &stopped)?;
+    let announced = tokio::spawn(async move {
+        if is_ready || ready.await.is_ok() {
+            println!("ready");
+            tracing::info!("ready");
+        }
+    });
     let control = control::serve(
         config_path,
         started.server.log.clone(),
@@ -127,7 +151,8 @@ pub async fn run_with(config_path: &Path, pin: PinSource) -> Result<(), RunError
     for port in ports {
         let _ = port.await;
     }
-    for task in tasks {
+    announced.abort();
+    for task in loops {
         task.abort();
     }
     if let Err(error) = started.server.log.close().await {
@@ -322,6 +347,7 @@ impl Started {
         if before.is_none() {
             // Chains above our certificates are known only now.
             self.renew_signers();
+            self.use_stored_status();
         }
     }
 
@@ -368,15 +394,18 @@ impl Started {
             self.server.settings.batch_signing,
             now,
         ) {
-            Ok(signers) => self.server.signers.store(Arc::new(signers)),
+            Ok(signers) => {
+                // With their status, else messages between two lines would find none.
+                self.use_stored_status_of(&signers);
+                self.server.signers.store(Arc::new(signers));
+            }
             Err(error) => tracing::error!(%error, "the signing keys could not be read again"),
         }
-        drop(token);
-        self.use_stored_status();
     }
 
     /// Puts the kept status answers to use, so that a restart needs no responder.
     fn use_stored_status(&self) {
+        self.use_stored_status_of(&self.server.signers.load());
         let Some(configuration) = self.client.configuration() else {
             return;
         };
@@ -388,7 +417,14 @@ impl Started {
         {
             self.set_authentication(&configuration, status);
         }
-        for signer in self.server.signers.load().all() {
+    }
+
+    fn use_stored_status_of(&self, signers: &Signers) {
+        let Some(configuration) = self.client.configuration() else {
+            return;
+        };
+        let now = OffsetDateTime::now_utc();
+        for signer in signers.all() {
             let stored = self.status.stored(
                 &configuration,
                 &signer.member().instance,
@@ -464,9 +500,9 @@ impl Started {
             if !(is_due || missing && failures < 10) {
                 continue;
             }
+            let freshness = configuration.ocsp_freshness_seconds();
             if self.fetch_status(&configuration).await {
                 failures = 0;
-                let freshness = configuration.ocsp_freshness_seconds();
                 let interval = configuration
                     .ocsp_fetch_interval_seconds()
                     .min((freshness / 3).max(1));
@@ -474,7 +510,10 @@ impl Started {
             } else {
                 failures = failures.saturating_add(1);
                 let wait = Duration::from_secs(60).saturating_mul(1 << failures.min(4));
-                next = tokio::time::Instant::now() + wait;
+                // One certificate that is not good must not let the status of the others
+                // grow old, nor an outage last longer than it does.
+                let longest = Duration::from_secs((freshness / 3).clamp(1, 300));
+                next = tokio::time::Instant::now() + wait.min(longest);
             }
         }
     }
@@ -546,15 +585,36 @@ async fn when(mut stopped: watch::Receiver<bool>) {
 
 type Task = tokio::task::JoinHandle<()>;
 
-async fn listen(
+/// The ports, bound before anything else is done, so that a taken one is told at once.
+struct Sockets {
+    messages: TcpListener,
+    status: TcpListener,
+    plain: TcpListener,
+    tls: TcpListener,
+}
+
+impl Sockets {
+    async fn bind(settings: &SecurityServerSettings) -> Result<Self, RunError> {
+        Ok(Self {
+            messages: bind(settings.address, settings.message_port).await?,
+            status: bind(settings.address, settings.ocsp_port).await?,
+            plain: bind(settings.address, settings.http_port).await?,
+            tls: bind(settings.address, settings.https_port).await?,
+        })
+    }
+}
+
+fn listen(
     started: &Arc<Started>,
+    sockets: Sockets,
     stopped: &watch::Receiver<bool>,
 ) -> Result<Vec<Task>, RunError> {
-    let settings = &started.server.settings;
-    let messages = bind(settings.address, settings.message_port).await?;
-    let status = bind(settings.address, settings.ocsp_port).await?;
-    let plain = bind(settings.address, settings.http_port).await?;
-    let tls = bind(settings.address, settings.https_port).await?;
+    let Sockets {
+        messages,
+        status,
+        plain,
+        tls,
+    } = sockets;
     let server_tls = ServerTls::new(&started.internal, ClientCertificates::Optional)?;
     let limits = ServeLimits::default;
     let server = Arc::clone(&started.server);
@@ -633,13 +693,12 @@ fn health(missing: &[String]) -> Response<Body> {
     response
 }
 
-async fn announce_readiness(server: Arc<Server>) {
+/// Completes when messages can be exchanged, and says meanwhile in the log what is missing.
+async fn readiness(server: Arc<Server>) {
     let mut told = tokio::time::Instant::now();
     loop {
         let missing = server.missing(OffsetDateTime::now_utc());
         if missing.is_empty() {
-            println!("ready");
-            tracing::info!(server = %server.own.load().id(), "ready");
             return;
         }
         if told.elapsed() > Duration::from_secs(5) {
