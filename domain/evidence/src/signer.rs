@@ -3,9 +3,8 @@
 use globalconf::{ConfigurationId, GlobalConfiguration, Issuer};
 use pki::ocsp::{Freshness, OcspError, Response};
 use pki::{Certificate, Digest, LegacyDigests, ValidPath};
-use std::hash::{Hash, Hasher};
 use time::OffsetDateTime;
-use xmldsig::{SignatureError, ValueVerified};
+use xmldsig::{ChainText, SignatureError, ValueVerified};
 use xroad_id::ClientId;
 
 /// The most certificates that a signature may bring along for its chain.
@@ -55,24 +54,16 @@ impl SignerVerified {
 /// responses and extra certificates. Kept under this key it can be used again until
 /// [`SignerVerified::valid_until`].
 ///
-/// Keys are compared in full, without hashing what they are made from: comparing a few kilobytes
-/// costs less. Keep results of [`verify_signer`] only, and bound their number.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Keys are compared in full. That is cheap between signatures that came out of one
+/// [`xmldsig::SignatureMemory`], for they share the text of their chain. Keep results of
+/// [`verify_signer`] only, and bound their number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SignerKey {
     configuration: ConfigurationId,
     member: ClientId,
     sha1_allowed: bool,
     certificate: Digest,
-    chain: Box<[u8]>,
-}
-
-impl Hash for SignerKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.certificate.as_ref().hash(state);
-        self.chain.len().hash(state);
-        // Enough to tell the responses of different days apart; equality compares everything.
-        self.chain[..self.chain.len().min(512)].hash(state);
-    }
+    chain: ChainText,
 }
 
 /// The key of a signature's signer, for a cache.
@@ -90,7 +81,7 @@ pub fn signer_key(
         member: expected.to_member(),
         sha1_allowed: signature.rule().is_sha1_allowed(),
         certificate: *signature.certificate().sha512(),
-        chain: signature.signature().chain_text().into(),
+        chain: signature.signature().chain(),
     }
 }
 

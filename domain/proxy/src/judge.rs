@@ -7,15 +7,16 @@
 //! it is asked for again for every message.
 
 use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use globalconf::{ConfigurationId, Current};
 use pki::ocsp::{Freshness, Response};
 use pki::{Certificate, DigestAlgorithm};
 use time::OffsetDateTime;
-use xmldsig::{Signature, SignaturePolicyRule, ValueVerified};
+use xmldsig::{Signature, SignatureMemory, SignaturePolicyRule, ValueVerified};
 use xroad_id::{ClientId, SecurityServerId};
 
 use crate::refusal::Refusal;
@@ -29,6 +30,10 @@ const REMEMBERED_SIGNATURES: usize = 256;
 /// What is longer is not remembered, in bytes: else a peer could fill the memories with
 /// the longest documents that are read.
 const LONGEST_REMEMBERED: usize = 16 * 1024;
+
+/// So much of the start of a signature document tells it from others, in bytes: its digests
+/// and its value are there.
+const TELLING: usize = 1536;
 
 type Key = [u8; 32];
 
@@ -123,7 +128,10 @@ pub struct Judge {
     certificates: Memory<Key, Certificate>,
     peers: Memory<Key, (SecurityServerId, OffsetDateTime)>,
     signers: Memory<evidence::SignerKey, OffsetDateTime>,
-    signatures: Memory<Key, ValueVerified>,
+    /// Verified signatures of batches under a hash of their start, with the whole document.
+    batches: Memory<u64, (Arc<[u8]>, ValueVerified)>,
+    hasher: RandomState,
+    documents: SignatureMemory,
 }
 
 impl Default for Judge {
@@ -132,7 +140,9 @@ impl Default for Judge {
             certificates: Memory::new(REMEMBERED),
             peers: Memory::new(REMEMBERED),
             signers: Memory::new(REMEMBERED),
-            signatures: Memory::new(REMEMBERED_SIGNATURES),
+            batches: Memory::new(REMEMBERED_SIGNATURES),
+            hasher: RandomState::new(),
+            documents: SignatureMemory::new(),
         }
     }
 }
@@ -281,37 +291,60 @@ impl Judge {
         now: OffsetDateTime,
         shared: bool,
     ) -> Result<Signer, Refusal> {
-        let document =
-            (shared && signature.len() <= 2 * LONGEST_REMEMBERED).then(|| key(&[signature]));
-        let value = match document.as_ref().and_then(|key| self.signatures.find(key)) {
-            Some(value) => value,
+        let may_be_remembered = signature.len() <= 2 * LONGEST_REMEMBERED;
+        let batch = (shared && may_be_remembered).then(|| {
+            let start = &signature[..signature.len().min(TELLING)];
+            self.hasher.hash_one((signature.len(), start))
+        });
+        let known = batch
+            .and_then(|key| self.batches.find(&key))
+            .filter(|(document, _)| **document == *signature);
+        let (value, recalled) = match known {
+            Some((_, value)) => (value, None),
             None => {
-                let decoded = Signature::decode(signature).map_err(signature_refusal)?;
-                let certificate = self
-                    .certificate(decoded.certificate_der())
-                    .map_err(|error| Refusal::Signature {
-                        leaf: "incorrect_certificate".into(),
-                        detail: error.to_string(),
-                    })?;
-                let value = decoded
-                    .verify_value(&certificate, SignaturePolicyRule::STRICT)
-                    .map_err(signature_refusal)?;
-                if let Some(key) = document {
-                    self.signatures.keep(key, value.clone());
-                }
-                value
+                let (value, recalled) = self.verified_value(signature)?;
+                (value, Some(recalled))
             }
         };
-        let member = member.to_member();
-        let key = evidence::signer_key(configuration, &member, &value);
+        let key = evidence::signer_key(configuration, member, &value);
         if self.signers.find(&key).is_none_or(|until| now > until) {
-            let verified = evidence::verify_signer(configuration, &member, &value, now)
+            let verified = evidence::verify_signer(configuration, member, &value, now)
                 .map_err(signature_refusal)?;
-            if value.signature().chain_text().len() <= LONGEST_REMEMBERED {
+            if may_be_remembered {
                 self.signers.keep(key, verified.valid_until());
             }
         }
+        // Only what a member signed is remembered: nobody else can push it out.
+        if let Some(key) = batch.filter(|_| recalled.is_some()) {
+            self.batches.keep(key, (signature.into(), value.clone()));
+        }
+        if recalled == Some(false) && may_be_remembered {
+            self.documents.remember(signature, &value);
+        }
         Ok(Signer { value })
+    }
+
+    /// Verifies the value of a signature, and says whether its document was like one before.
+    fn verified_value(&self, signature: &[u8]) -> Result<(ValueVerified, bool), Refusal> {
+        let recalled = self.documents.recall(signature);
+        let is_recalled = recalled.is_some();
+        let decoded = match recalled {
+            Some(decoded) => decoded,
+            None => Signature::decode(signature).map_err(signature_refusal)?,
+        };
+        let certificate = match decoded.known_certificate() {
+            Some(certificate) => certificate.clone(),
+            None => self
+                .certificate(decoded.certificate_der())
+                .map_err(|error| Refusal::Signature {
+                    leaf: "incorrect_certificate".into(),
+                    detail: error.to_string(),
+                })?,
+        };
+        let value = decoded
+            .verify_value(&certificate, SignaturePolicyRule::STRICT)
+            .map_err(signature_refusal)?;
+        Ok((value, is_recalled))
     }
 }
 

@@ -32,6 +32,11 @@ pub(crate) fn decode(raw: &str) -> Option<Vec<u8>> {
     STANDARD.decode(dense).ok()
 }
 
+/// Decodes base64 without anything in between; `None` if any other character is there.
+pub(crate) fn decode_dense(text: &[u8]) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
+}
+
 /// Appends `data` as base64 on one line.
 pub(crate) fn encode_into(data: &[u8], out: &mut Vec<u8>) {
     let start = out.len();

@@ -3,18 +3,19 @@
 use crate::base64_text;
 use crate::c14n::{self, Method};
 use crate::error::SignatureError;
+use crate::frame::{ChainText, Frame, Policy, Unsigned};
 use crate::names::{ASIC, ASIC_OTHERS, DS, SIGNED_PROPERTIES_TYPE, XADES};
 use crate::xml::{Document, Element, Limits};
-use pki::{Digest, DigestAlgorithm, SignatureAlgorithm};
+use pki::{Certificate, Digest, DigestAlgorithm, SignatureAlgorithm};
 use std::borrow::Cow;
-use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// The largest signature document that is read, in bytes.
 pub const MAXIMUM_SIZE: usize = 256 * 1024;
 
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     bytes: MAXIMUM_SIZE,
     depth: 32,
     elements: 8192,
@@ -41,51 +42,38 @@ pub enum Profile {
     Baseline,
 }
 
-/// The signature policy that a signature names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Policy {
-    pub(crate) identifier: String,
-    pub(crate) algorithm: Option<DigestAlgorithm>,
-    pub(crate) digest: Vec<u8>,
-}
-
 /// A decoded signature: structure checked, nothing verified.
 ///
 /// Decoding already refuses every document in which it could be unclear what is signed: a second
 /// signature, an Id that occurs twice, a reference to anything inside the document except the
 /// signed properties of this signature, references with transforms.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
+    /// What stays the same from one signature of a signer to the next.
+    pub(crate) frame: Arc<Frame>,
     pub(crate) references: Vec<Reference>,
-    pub(crate) algorithm: SignatureAlgorithm,
     /// Canonical form of SignedInfo.
     pub(crate) signed_info: Vec<u8>,
     pub(crate) value: Vec<u8>,
     pub(crate) properties: Properties,
-    pub(crate) profile: Profile,
-    pub(crate) policy: Option<Policy>,
-    pub(crate) certificate: Vec<u8>,
-    pub(crate) certificate_digest: (DigestAlgorithm, Digest),
     pub(crate) signing_time: Option<OffsetDateTime>,
-    pub(crate) unsigned: Unsigned,
 }
 
-/// The reference to the signed properties, and what it should say.
-#[derive(Debug, Clone)]
+/// The digest of the signed properties: the one that is signed, and the one they have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Properties {
-    pub(crate) algorithm: DigestAlgorithm,
     pub(crate) signed: Digest,
     pub(crate) computed: Digest,
 }
 
-type Malformed<T> = Result<T, SignatureError>;
+pub(crate) type Malformed<T> = Result<T, SignatureError>;
 
-fn malformed<T>(what: &'static str) -> Malformed<T> {
+pub(crate) fn malformed<T>(what: &'static str) -> Malformed<T> {
     Err(SignatureError::Malformed(what))
 }
 
 /// The only child `local` of `namespace`; refuses a second one.
-fn only<'d, 'a>(
+pub(crate) fn only<'d, 'a>(
     parent: Element<'d, 'a>,
     namespace: &str,
     local: &str,
@@ -94,7 +82,7 @@ fn only<'d, 'a>(
     optional(parent, namespace, local)?.ok_or(SignatureError::Malformed(absent))
 }
 
-fn optional<'d, 'a>(
+pub(crate) fn optional<'d, 'a>(
     parent: Element<'d, 'a>,
     namespace: &str,
     local: &str,
@@ -203,16 +191,19 @@ fn check_unambiguous(document: &Document<'_>) -> Malformed<()> {
     Ok(())
 }
 
-impl Signature {
-    /// Decodes a signature document of either profile (reference 1.7, T-SIG-2, T-SIG-4).
-    ///
-    /// # Errors
-    /// [`SignatureError::Xml`], [`SignatureError::Malformed`] or [`SignatureError::Algorithm`];
-    /// the signer is at fault.
-    pub fn decode(bytes: &[u8]) -> Result<Signature, SignatureError> {
-        let document = Document::parse(bytes, &LIMITS)?;
-        let signature = signature_element(&document)?;
-        check_unambiguous(&document)?;
+/// The parts of a signature document.
+struct Places<'d, 'a> {
+    signed_info: Element<'d, 'a>,
+    value: Element<'d, 'a>,
+    key_info: Element<'d, 'a>,
+    qualifying: Element<'d, 'a>,
+    properties: Element<'d, 'a>,
+}
+
+impl<'d, 'a> Places<'d, 'a> {
+    fn find(document: &'d Document<'a>) -> Malformed<Places<'d, 'a>> {
+        let signature = signature_element(document)?;
+        check_unambiguous(document)?;
 
         let children: Vec<_> = signature.children().collect();
         let [signed_info, value, key_info, object] = children[..] else {
@@ -250,7 +241,31 @@ impl Signature {
             "SignedProperties",
             "SignedProperties is missing",
         )?;
+        Ok(Places {
+            signed_info,
+            value,
+            key_info,
+            qualifying,
+            properties,
+        })
+    }
+}
 
+impl Signature {
+    /// Decodes a signature document of either profile (reference 1.7, T-SIG-2, T-SIG-4).
+    ///
+    /// # Errors
+    /// [`SignatureError::Xml`], [`SignatureError::Malformed`] or [`SignatureError::Algorithm`];
+    /// the signer is at fault.
+    pub fn decode(bytes: &[u8]) -> Result<Signature, SignatureError> {
+        let document = Document::parse(bytes, &LIMITS)?;
+        let Places {
+            signed_info,
+            value,
+            key_info,
+            qualifying,
+            properties,
+        } = Places::find(&document)?;
         let info = SignedInfo::decode(signed_info, properties)?;
         let mut canonical = Vec::with_capacity(signed_info.range().len() + 256);
         c14n::canonicalize_element(signed_info, &info.method, &mut canonical);
@@ -262,23 +277,35 @@ impl Signature {
 
         Ok(Signature {
             references: info.references,
-            algorithm: info.algorithm,
             signed_info: canonical,
             value: binary(value)?,
             properties: info.properties,
-            profile: signed.profile,
-            policy: signed.policy,
-            certificate,
-            certificate_digest: signed.certificate_digest,
             signing_time: signed.signing_time,
-            unsigned,
+            frame: Arc::new(Frame {
+                algorithm: info.algorithm,
+                properties_algorithm: info.properties_algorithm,
+                profile: signed.profile,
+                policy: signed.policy,
+                certificate,
+                certificate_digest: signed.certificate_digest,
+                unsigned,
+                known_certificate: OnceLock::new(),
+                chain_hash: OnceLock::new(),
+            }),
         })
     }
 
     /// DER of the signing certificate in KeyInfo. Nothing is known of it yet.
     #[must_use]
     pub fn certificate_der(&self) -> &[u8] {
-        &self.certificate
+        &self.frame.certificate
+    }
+
+    /// The parsed form of [`Signature::certificate_der`], if a signature with which this one
+    /// shares its constant parts was verified with it ([`crate::SignatureMemory`]).
+    #[must_use]
+    pub fn known_certificate(&self) -> Option<&Certificate> {
+        self.frame.known_certificate.get()
     }
 
     /// The raw signature value. Time stamps of single signatures are over these bytes (A3).
@@ -296,12 +323,13 @@ impl Signature {
     /// DER of the OCSP responses, the signing certificate's first in X-Road's profile.
     ///
     /// Decoded from base64 anew by each call: whoever has judged them keeps the result under
-    /// [`Signature::chain_text`].
+    /// [`Signature::chain`].
     ///
     /// # Errors
     /// [`SignatureError::Malformed`] if one is not base64.
     pub fn ocsp_responses(&self) -> Result<Vec<Vec<u8>>, SignatureError> {
-        self.unsigned.all(&self.unsigned.ocsp_responses)
+        let unsigned = &self.frame.unsigned;
+        unsigned.all(&unsigned.ocsp_responses)
     }
 
     /// DER of further certificates: intermediate certification authorities. Decoded by each call.
@@ -309,15 +337,15 @@ impl Signature {
     /// # Errors
     /// As [`Signature::ocsp_responses`].
     pub fn certificates(&self) -> Result<Vec<Vec<u8>>, SignatureError> {
-        self.unsigned.all(&self.unsigned.certificates)
+        let unsigned = &self.frame.unsigned;
+        unsigned.all(&unsigned.certificates)
     }
 
-    /// The OCSP responses and further certificates as the document writes them, one after the
-    /// other. Two signatures with the same certificate and the same text have the same chain and
-    /// status.
+    /// The OCSP responses and further certificates as the document writes them, to compare with
+    /// those of another signature.
     #[must_use]
-    pub fn chain_text(&self) -> &[u8] {
-        &self.unsigned.text.as_bytes()[..self.unsigned.chain_length]
+    pub fn chain(&self) -> ChainText {
+        ChainText(Arc::clone(&self.frame))
     }
 
     /// DER of the time-stamp token, if one is embedded. Decoded by each call.
@@ -325,14 +353,15 @@ impl Signature {
     /// # Errors
     /// As [`Signature::ocsp_responses`].
     pub fn time_stamp(&self) -> Result<Option<Vec<u8>>, SignatureError> {
-        let token = self.unsigned.time_stamp.as_ref();
-        token.map(|range| self.unsigned.one(range)).transpose()
+        let unsigned = &self.frame.unsigned;
+        let token = unsigned.time_stamp.as_ref();
+        token.map(|range| unsigned.one(range)).transpose()
     }
 
     /// Whether a time-stamp token is embedded.
     #[must_use]
     pub fn has_time_stamp(&self) -> bool {
-        self.unsigned.time_stamp.is_some()
+        self.frame.unsigned.time_stamp.is_some()
     }
 
     /// The time that the signer claims.
@@ -344,13 +373,69 @@ impl Signature {
     /// Which profile the document follows.
     #[must_use]
     pub fn profile(&self) -> Profile {
-        self.profile
+        self.frame.profile
     }
 
     /// The algorithm of the signature value.
     #[must_use]
     pub fn algorithm(&self) -> SignatureAlgorithm {
-        self.algorithm
+        self.frame.algorithm
+    }
+}
+
+/// Where a document has the values that differ between two signatures of one signer, and how
+/// what is signed is written.
+pub(crate) struct Variable<'d, 'a> {
+    pub(crate) signed_info: Element<'d, 'a>,
+    pub(crate) signed_info_method: Method,
+    pub(crate) properties: Element<'d, 'a>,
+    pub(crate) properties_method: Method,
+    /// Digests of the references to parts, in order.
+    pub(crate) digests: Vec<Element<'d, 'a>>,
+    /// The signed digest of the signed properties.
+    pub(crate) properties_digest: Element<'d, 'a>,
+    pub(crate) value: Element<'d, 'a>,
+    pub(crate) signing_time: Option<Element<'d, 'a>>,
+}
+
+impl<'d, 'a> Variable<'d, 'a> {
+    /// Finds them in a document that [`Signature::decode`] accepted; by the same rules.
+    pub(crate) fn find(document: &'d Document<'a>) -> Malformed<Variable<'d, 'a>> {
+        let places = Places::find(document)?;
+        let mut digests = Vec::new();
+        let mut own = None;
+        let mut children = places.signed_info.children();
+        let method = children
+            .next()
+            .ok_or(SignatureError::Malformed("SignedInfo is incomplete"))?;
+        for reference in children.skip(1) {
+            let digest = only(reference, DS, "DigestValue", "DigestValue is missing")?;
+            if reference.attribute("Type").as_deref() == Some(SIGNED_PROPERTIES_TYPE) {
+                let transforms = optional(reference, DS, "Transforms")?;
+                own = Some((digest, properties_method(transforms)?));
+            } else {
+                digests.push(digest);
+            }
+        }
+        let (properties_digest, properties_method) = own.ok_or(SignatureError::Malformed(
+            "the signed properties are not referenced",
+        ))?;
+        let signed = only(
+            places.properties,
+            XADES,
+            "SignedSignatureProperties",
+            "SignedSignatureProperties is missing",
+        )?;
+        Ok(Variable {
+            signed_info: places.signed_info,
+            signed_info_method: canonicalization(method)?,
+            properties: places.properties,
+            properties_method,
+            digests,
+            properties_digest,
+            value: places.value,
+            signing_time: optional(signed, XADES, "SigningTime")?,
+        })
     }
 }
 
@@ -358,6 +443,7 @@ struct SignedInfo {
     method: Method,
     algorithm: SignatureAlgorithm,
     references: Vec<Reference>,
+    properties_algorithm: DigestAlgorithm,
     properties: Properties,
 }
 
@@ -378,7 +464,7 @@ impl SignedInfo {
             .ok_or_else(|| SignatureError::Algorithm(uri.into_owned()))?;
 
         let mut references: Vec<Reference> = Vec::with_capacity(2);
-        let mut own: Option<Properties> = None;
+        let mut own: Option<(DigestAlgorithm, Properties)> = None;
         for reference in children {
             if !reference.is(DS, "Reference") {
                 return malformed("SignedInfo holds something else than references");
@@ -415,40 +501,44 @@ impl SignedInfo {
             if id.is_none() || uri.strip_prefix('#') != id.as_deref() {
                 return malformed("the reference to the signed properties leads elsewhere");
             }
-            let method = match transforms {
-                // Without a transform a node set is digested in its canonical form
-                // (XML Signature 4.4.3.2).
-                None => Method::Inclusive,
-                Some(transforms) => {
-                    let mut list = transforms.children();
-                    match (list.next(), list.next()) {
-                        (Some(transform), None) if transform.is(DS, "Transform") => {
-                            canonicalization(transform)?
-                        }
-                        _ => return malformed("unknown transforms of the signed properties"),
-                    }
-                }
-            };
+            let method = properties_method(transforms)?;
             let mut canonical = Vec::with_capacity(properties.range().len() + 256);
             c14n::canonicalize_element(properties, &method, &mut canonical);
-            own = Some(Properties {
+            own = Some((
                 algorithm,
-                signed: digest,
-                computed: algorithm.digest(&canonical),
-            });
+                Properties {
+                    signed: digest,
+                    computed: algorithm.digest(&canonical),
+                },
+            ));
         }
         if references.is_empty() {
             return malformed("neither the message nor a hash chain is referenced");
         }
-        let Some(own) = own else {
+        let Some((properties_algorithm, properties)) = own else {
             return malformed("the signed properties are not referenced");
         };
         Ok(SignedInfo {
             method: canonicalization(method)?,
             algorithm: signature_algorithm,
             references,
-            properties: own,
+            properties_algorithm,
+            properties,
         })
+    }
+}
+
+/// How the signed properties become bytes.
+fn properties_method(transforms: Option<Element<'_, '_>>) -> Malformed<Method> {
+    let Some(transforms) = transforms else {
+        // Without a transform a node set is digested in its canonical form
+        // (XML Signature 4.4.3.2).
+        return Ok(Method::Inclusive);
+    };
+    let mut list = transforms.children();
+    match (list.next(), list.next()) {
+        (Some(transform), None) if transform.is(DS, "Transform") => canonicalization(transform),
+        _ => malformed("unknown transforms of the signed properties"),
     }
 }
 
@@ -497,7 +587,7 @@ impl SignedProperties {
         )?;
         let digest = only(certificate, XADES, "CertDigest", "CertDigest is missing")?;
         let signing_time = match optional(signed, XADES, "SigningTime")? {
-            Some(element) => OffsetDateTime::parse(leaf(element)?.trim(), &Rfc3339).ok(),
+            Some(element) => read_time(&leaf(element)?),
             None => None,
         };
         Ok(SignedProperties {
@@ -507,6 +597,11 @@ impl SignedProperties {
             signing_time,
         })
     }
+}
+
+/// The time that a signer claims, if it can be read.
+pub(crate) fn read_time(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text.trim(), &Rfc3339).ok()
 }
 
 fn policy(signed: Element<'_, '_>) -> Malformed<Option<Policy>> {
@@ -524,75 +619,6 @@ fn policy(signed: Element<'_, '_>) -> Malformed<Option<Policy>> {
         algorithm: DigestAlgorithm::from_uri(&algorithm(method)?),
         digest: binary(only(hash, DS, "DigestValue", absent)?)?,
     }))
-}
-
-/// What is not signed: most of the bytes of a document, and for most messages the same as
-/// before. It is kept as written, and only what is new gets decoded.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Unsigned {
-    /// Certificates, OCSP responses and the time stamp, in base64.
-    text: String,
-    /// Where the time stamp begins.
-    chain_length: usize,
-    certificates: Vec<Range<usize>>,
-    ocsp_responses: Vec<Range<usize>>,
-    time_stamp: Option<Range<usize>>,
-}
-
-impl Unsigned {
-    fn keep(&mut self, element: Element<'_, '_>) -> Malformed<Range<usize>> {
-        let raw = element.raw_content();
-        if memchr::memchr(b'<', raw.as_bytes()).is_some() {
-            return malformed("markup in a value");
-        }
-        let start = self.text.len();
-        self.text.push_str(raw);
-        let range = start..self.text.len();
-        // No base64 has it: values cannot run into one another.
-        self.text.push('<');
-        Ok(range)
-    }
-
-    fn one(&self, range: &Range<usize>) -> Malformed<Vec<u8>> {
-        base64_text::decode(&self.text[range.clone()])
-            .ok_or(SignatureError::Malformed("a value is not base64"))
-    }
-
-    fn all(&self, ranges: &[Range<usize>]) -> Malformed<Vec<Vec<u8>>> {
-        ranges.iter().map(|range| self.one(range)).collect()
-    }
-
-    fn decode(&mut self, qualifying: Element<'_, '_>) -> Malformed<()> {
-        let absent = "there is no OCSP response";
-        let unsigned = only(qualifying, XADES, "UnsignedProperties", absent)?;
-        let unsigned = only(unsigned, XADES, "UnsignedSignatureProperties", absent)?;
-        self.text.reserve(unsigned.range().len());
-        if let Some(values) = optional(unsigned, XADES, "CertificateValues")? {
-            let name = "EncapsulatedX509Certificate";
-            for element in values.children().filter(|e| e.is(XADES, name)) {
-                let range = self.keep(element)?;
-                self.certificates.push(range);
-            }
-        }
-        self.text.push('<');
-        let values = only(unsigned, XADES, "RevocationValues", absent)?;
-        let values = only(values, XADES, "OCSPValues", absent)?;
-        let name = "EncapsulatedOCSPValue";
-        for element in values.children().filter(|e| e.is(XADES, name)) {
-            let range = self.keep(element)?;
-            self.ocsp_responses.push(range);
-        }
-        if self.ocsp_responses.is_empty() {
-            return malformed(absent);
-        }
-        self.chain_length = self.text.len();
-        if let Some(stamp) = optional(unsigned, XADES, "SignatureTimeStamp")? {
-            let absent = "the time stamp is empty";
-            let token = only(stamp, XADES, "EncapsulatedTimeStamp", absent)?;
-            self.time_stamp = Some(self.keep(token)?);
-        }
-        Ok(())
-    }
 }
 
 /// Inserts a time-stamp token over the signature value (A3) into a stored signature document, as

@@ -124,17 +124,21 @@ impl Signature {
         certificate: &Certificate,
         rule: SignaturePolicyRule,
     ) -> Result<ValueVerified, SignatureError> {
-        if certificate.der() != self.certificate {
-            return Err(SignatureError::SigningCertificate);
+        let frame = &self.frame;
+        if frame.known_certificate.get() != Some(certificate) {
+            if certificate.der() != frame.certificate {
+                return Err(SignatureError::SigningCertificate);
+            }
+            let _ = frame.known_certificate.set(certificate.clone());
         }
-        rule.check_digest(self.algorithm.digest())?;
-        rule.check_digest(self.properties.algorithm)?;
+        rule.check_digest(frame.algorithm.digest())?;
+        rule.check_digest(frame.properties_algorithm)?;
         for reference in &self.references {
             rule.check_digest(reference.algorithm)?;
         }
         self.check_policy(rule)?;
 
-        let (algorithm, digest) = &self.certificate_digest;
+        let (algorithm, digest) = &frame.certificate_digest;
         rule.check_digest(*algorithm)?;
         let computed = match algorithm {
             DigestAlgorithm::Sha512 => *certificate.sha512(),
@@ -148,11 +152,11 @@ impl Signature {
             return Err(SignatureError::Value("the signed properties were changed"));
         }
         let key = certificate.public_key();
-        let verified = match self.algorithm {
+        let verified = match frame.algorithm {
             SignatureAlgorithm::Ecdsa(_) => {
-                key.verify_fixed(self.algorithm, &self.signed_info, &self.value)
+                key.verify_fixed(frame.algorithm, &self.signed_info, &self.value)
             }
-            _ => key.verify(self.algorithm, &self.signed_info, &self.value),
+            _ => key.verify(frame.algorithm, &self.signed_info, &self.value),
         };
         verified.map_err(|_| {
             SignatureError::Value("it was not made with the certificate's key over SignedInfo")
@@ -167,8 +171,8 @@ impl Signature {
     }
 
     fn check_policy(&self, rule: SignaturePolicyRule) -> Result<(), SignatureError> {
-        let Some(policy) = &self.policy else {
-            if self.profile == Profile::XRoad && rule.policy_required {
+        let Some(policy) = &self.frame.policy else {
+            if self.frame.profile == Profile::XRoad && rule.policy_required {
                 return Err(SignatureError::Policy("missing"));
             }
             return Ok(());
