@@ -1,7 +1,9 @@
-//! Fills a log and says what it cost: `append DIRECTORY RECORDS WRITERS [BODY_BYTES]`.
+//! Fills a log and says what it cost:
+//! `append DIRECTORY RECORDS WRITERS [BODY_BYTES [SHARING [MESSAGE_BYTES [SIGNATURE_BYTES]]]]`.
 //!
-//! Records have a message of 1 KiB and a signature document of 11 KiB in X-Road's
-//! shape, which differs from the one before as a real one does; batches of time-stamps come
+//! Records have a message of 1 KiB and a signature document of 7 KiB in X-Road's
+//! shape, which differs from the one before as a real one does; SHARING records in a
+//! row have the same one, as those of a signed batch do. Batches of time-stamps come
 //! with them. One line of JSON on standard output.
 
 use std::sync::Arc;
@@ -23,12 +25,20 @@ fn cpu_seconds() -> f64 {
     usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9
 }
 
-fn record(number: u64, template: &str, body: Option<Attachment>) -> NewRecord {
+/// What all records share.
+struct Form {
+    template: String,
+    message: Bytes,
+    sharing: u64,
+}
+
+fn record(number: u64, form: &Form, body: Option<Attachment>) -> NewRecord {
     let spread = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let signed = (number / form.sharing).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let value: String = (0..40_u64)
-        .map(|i| format!("{:016x}", spread.rotate_left(i as u32).wrapping_mul(i + 1)))
+        .map(|i| format!("{:016x}", signed.rotate_left(i as u32).wrapping_mul(i + 1)))
         .collect();
-    let signature = template.replace("VALUE", &value);
+    let signature = form.template.replace("VALUE", &value);
     let client = ClientId {
         instance: "KG".into(),
         member_class: "COM".into(),
@@ -55,10 +65,13 @@ fn record(number: u64, template: &str, body: Option<Attachment>) -> NewRecord {
         },
         client,
         time: 1_790_000_000_000 + number,
-        message: vec![b'm'; 1024].into(),
+        message: form.message.clone(),
         attachments: body.into_iter().collect(),
         signature: signature.into(),
-        hash_chain: None,
+        hash_chain: (form.sharing > 1).then(|| {
+            let chain = Bytes::from(vec![b'c'; 900]);
+            (chain.slice(..400), chain)
+        }),
         configuration: CONFIGURATION,
     }
 }
@@ -88,19 +101,22 @@ async fn main() -> Result<(), LogError> {
         vec![("conf".into(), Bytes::from_static(b"c"))],
     )
     .await?;
-    let template: Arc<str> = format!(
-        "<signature><value>VALUE</value><rest>{}</rest></signature>",
-        (0..10_400_u32)
-            .map(|i| char::from(b'A' + (i.wrapping_mul(i) >> 3) as u8 % 26))
-            .collect::<String>()
-    )
-    .into();
+    let form = Arc::new(Form {
+        template: format!(
+            "<signature><value>VALUE</value><rest>{}</rest></signature>",
+            (0..number(7, 6_500))
+                .map(|i| char::from(b'A' + (i.wrapping_mul(i) >> 3) as u8 % 26))
+                .collect::<String>()
+        ),
+        message: vec![b'm'; number(6, 1024) as usize].into(),
+        sharing: number(5, 1).max(1),
+    });
     let next = Arc::new(AtomicU64::new(0));
     // What the test itself costs, to be taken off.
     let before = cpu_seconds();
     let mut made = 0;
     for i in 0..2000 {
-        made += record(i, &template, None).signature.len();
+        made += record(i, &form, None).signature.len();
     }
     let making = (cpu_seconds() - before) / 2000.0;
     assert!(made > 0);
@@ -108,7 +124,7 @@ async fn main() -> Result<(), LogError> {
     let mut tasks = Vec::new();
     let base = log.store().record_count();
     for _ in 0..writers {
-        let (log, next, template) = (log.clone(), Arc::clone(&next), Arc::clone(&template));
+        let (log, next, form) = (log.clone(), Arc::clone(&next), Arc::clone(&form));
         tasks.push(tokio::spawn(async move {
             let mut latencies = Vec::new();
             loop {
@@ -129,7 +145,7 @@ async fn main() -> Result<(), LogError> {
                 } else {
                     (body_bytes > 0).then(|| Bytes::from(vec![3; body_bytes as usize]).into())
                 };
-                let record = record(base + number, &template, body);
+                let record = record(base + number, &form, body);
                 let begun = Instant::now();
                 log.commit(record).await?;
                 latencies.push(begun.elapsed().as_micros() as u64);
@@ -159,7 +175,7 @@ async fn main() -> Result<(), LogError> {
             .unwrap_or(0)
     };
     let search = Instant::now();
-    let query_id = record(base, &template, None).query_id;
+    let query_id = record(base, &form, None).query_id;
     let found = log
         .find(RecordQuery {
             query_id: Some(query_id),

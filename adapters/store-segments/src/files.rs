@@ -5,15 +5,16 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use messagelog::{SegmentDirectory, SegmentFile};
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, OFlags, fallocate, statvfs};
 
 /// Files at least this large are segments, for which ground is prepared.
 const SEGMENT: u64 = 1 << 20;
 /// Zeros written at once while ground is prepared.
 const PIECE: usize = 1 << 20;
+/// What direct writes must be aligned to on any usual disk.
+const ALIGNMENT: usize = 4096;
 const LOCK: &str = "lock";
 
 /// A directory that belongs to one log of one process.
@@ -21,7 +22,6 @@ const LOCK: &str = "lock";
 pub struct FileDirectory {
     path: PathBuf,
     directory: File,
-    prepared_one: AtomicBool,
     /// Held as long as the directory is in use.
     _lock: File,
 }
@@ -57,10 +57,43 @@ impl FileDirectory {
         Ok(Self {
             path: path.to_owned(),
             directory: File::open(path)?,
-            prepared_one: AtomicBool::new(false),
             _lock: lock,
         })
     }
+}
+
+/// Writes zeros over the whole file: overwriting written blocks syncs faster than
+/// filling reserved ones. Past the page cache where the file system lets us, since
+/// nobody will read them; and in pieces, so that no flush of the log waits for long.
+fn fill_with_zeros(file: &File, path: &Path, size: u64) -> io::Result<()> {
+    let room = vec![0; PIECE + ALIGNMENT];
+    let start = room.as_ptr().align_offset(ALIGNMENT);
+    let zeros = room.get(start..start + PIECE).unwrap_or(&room[..PIECE]);
+    let direct = OpenOptions::new()
+        .write(true)
+        .custom_flags(OFlags::DIRECT.bits() as i32)
+        .open(path);
+    let mut offset = 0;
+    if let Ok(direct) = direct {
+        while offset + PIECE as u64 <= size {
+            match direct.write_at(zeros, offset) {
+                // A part that is not whole blocks: the rest is for the cache.
+                Ok(written) if written != PIECE => break,
+                Ok(_) => offset += PIECE as u64,
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Refused here though it could be opened.
+                Err(_) => break,
+            }
+        }
+    }
+    while offset < size {
+        let length = (size - offset).min(PIECE as u64) as usize;
+        file.write_all_at(&zeros[..length], offset)?;
+        file.sync_data()?;
+        offset += length as u64;
+    }
+    Ok(())
 }
 
 /// An open file of the log.
@@ -107,21 +140,8 @@ impl SegmentDirectory for FileDirectory {
                 error => Err(io::Error::from(error)),
             })
             .and_then(|()| file.set_len(size))
+            .and_then(|()| fill_with_zeros(&file, &path, size))
             .and_then(|()| {
-                // Overwriting written blocks syncs faster than filling reserved
-                // ones. In pieces, so that no flush of the log waits for long; for
-                // the first segment somebody waits, and it is small.
-                let gently = self.prepared_one.swap(true, Ordering::Relaxed);
-                let zeros = vec![0; PIECE];
-                let mut offset = 0;
-                while offset < size {
-                    let length = (size - offset).min(PIECE as u64) as usize;
-                    file.write_all_at(&zeros[..length], offset)?;
-                    offset += length as u64;
-                    if gently {
-                        file.sync_data()?;
-                    }
-                }
                 file.sync_all()?;
                 File::open(&path)
             });

@@ -76,20 +76,14 @@ fn optional(out: &mut Vec<u8>, value: Option<&str>) -> Result<(), LogError> {
     value.map_or(Ok(()), |value| text(out, "an identifier", value))
 }
 
-/// Appends the record's fields. `base` is the frame's offset and the signature
-/// document of an earlier record of the same signer. Returns whether the
-/// signature was told from it.
+/// Appends the record's fields. `told` is the offset of the frame whose signature
+/// document this one is told from, and the steps of [`crate::delta`]; without it
+/// the document is stored whole.
 pub fn encode(
     record: &NewRecord,
-    base: Option<(u32, &[u8])>,
-    scratch: &mut Vec<u8>,
+    told: Option<(u32, &[u8])>,
     out: &mut Vec<u8>,
-) -> Result<bool, LogError> {
-    scratch.clear();
-    let told = match base {
-        Some((_, base)) => crate::delta::encode(base, &record.signature, scratch),
-        None => false,
-    };
+) -> Result<(), LogError> {
     let mut flags = 0;
     if record.direction == Direction::Response {
         flags |= RESPONSE;
@@ -106,7 +100,7 @@ pub fn encode(
     if record.hash_chain.is_some() {
         flags |= HASH_CHAIN;
     }
-    if told {
+    if told.is_some() {
         flags |= TOLD;
     }
     out.push(VERSION);
@@ -155,19 +149,19 @@ pub fn encode(
             }
         }
     }
-    match base {
-        Some((offset, _)) if told => {
+    match told {
+        Some((offset, steps)) => {
             out.extend_from_slice(&offset.to_le_bytes());
             out.extend_from_slice(&(record.signature.len() as u32).to_le_bytes());
-            blob(out, "the signature", scratch)?;
+            blob(out, "the signature", steps)?;
         }
-        _ => blob(out, "the signature", &record.signature)?,
+        None => blob(out, "the signature", &record.signature)?,
     }
     if let Some((result, chain)) = &record.hash_chain {
         blob(out, "the hash chain result", result)?;
         blob(out, "the hash chain", chain)?;
     }
-    Ok(told)
+    Ok(())
 }
 
 struct Reader {
@@ -386,7 +380,7 @@ mod tests {
             configuration: ConfigurationId([9; 32]),
         };
         let mut out = Vec::new();
-        assert!(!encode(&record, None, &mut Vec::new(), &mut out).unwrap());
+        encode(&record, None, &mut out).unwrap();
         let (back, form) = decode(out.clone().into(), 7, &source).unwrap();
         assert_eq!(form, SignatureForm::Whole(record.signature.clone()));
         assert_eq!(back.client, record.client);

@@ -10,14 +10,25 @@
 //! An encoded document is a sequence of steps: length of the copied run, its
 //! place in the base, length of the bytes that differ (each as LEB128), those bytes.
 
-/// Shortest equal run that is copied; shorter ones cost more than they save.
-const SHORTEST_RUN: usize = 16;
+/// Bytes that are compared at once, and the shortest equal run that is copied.
+const WORD: usize = 16;
+
+fn word(bytes: &[u8], at: usize) -> Option<u128> {
+    let word = bytes.get(at..at + WORD)?;
+    word.try_into().ok().map(u128::from_le_bytes)
+}
 
 fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     let limit = a.len().min(b.len());
     let mut at = 0;
     while at + 256 <= limit && a[at..at + 256] == b[at..at + 256] {
         at += 256;
+    }
+    while let (Some(x), Some(y)) = (word(a, at), word(b, at)) {
+        if x != y {
+            return at + (x ^ y).trailing_zeros() as usize / 8;
+        }
+        at += WORD;
     }
     at + a[at..limit]
         .iter()
@@ -28,17 +39,36 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 
 fn common_suffix(a: &[u8], b: &[u8]) -> usize {
     let limit = a.len().min(b.len());
+    let (a, b) = (&a[a.len() - limit..], &b[b.len() - limit..]);
     let mut n = 0;
-    while n + 256 <= limit && a[a.len() - n - 256..a.len() - n] == b[b.len() - n - 256..b.len() - n]
-    {
+    while n + 256 <= limit && a[limit - n - 256..limit - n] == b[limit - n - 256..limit - n] {
         n += 256;
     }
-    n + a[a.len() - limit..a.len() - n]
+    n + a[..limit - n]
         .iter()
         .rev()
-        .zip(b[b.len() - limit..b.len() - n].iter().rev())
+        .zip(b[..limit - n].iter().rev())
         .take_while(|(x, y)| x == y)
         .count()
+}
+
+/// Where, from `from` on, `document` and `base` (both from the same place on) agree
+/// again for a word at least; runs of less than two words may be overlooked.
+fn agree_again(document: &[u8], base: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    while let (Some(x), Some(y)) = (word(document, at), word(base, at)) {
+        if x == y {
+            let before = document[from..at]
+                .iter()
+                .rev()
+                .zip(base[from..at].iter().rev())
+                .take_while(|(x, y)| x == y)
+                .count();
+            return Some(at - before);
+        }
+        at += WORD;
+    }
+    None
 }
 
 fn put(out: &mut Vec<u8>, mut value: usize) {
@@ -75,30 +105,17 @@ pub fn encode(base: &[u8], document: &[u8], out: &mut Vec<u8>) -> bool {
         let from = at.saturating_add_signed(shift).min(base.len());
         let run = common_prefix(&document[at..], &base[from..]);
         let differs = at + run;
-        // The next place where both agree again.
-        let mut next = differs;
-        let mut equal = 0;
-        loop {
-            let there = next.saturating_add_signed(shift);
-            if next >= document.len() || there >= base.len() {
-                next = document
+        let there = base.get(from..).unwrap_or(&[]);
+        let next = match agree_again(&document[at..], there, run) {
+            Some(next) => at + next,
+            None => {
+                shift = end_shift;
+                document
                     .len()
                     .saturating_sub(suffix)
-                    .clamp(differs, document.len());
-                shift = end_shift;
-                break;
+                    .clamp(differs, document.len())
             }
-            if document[next] == base[there] {
-                equal += 1;
-                if equal == SHORTEST_RUN {
-                    next = next + 1 - SHORTEST_RUN;
-                    break;
-                }
-            } else {
-                equal = 0;
-            }
-            next += 1;
-        }
+        };
         put(out, run);
         put(out, from);
         put(out, next - differs);

@@ -260,11 +260,7 @@ impl<D: SegmentDirectory> Store<D> {
         offset: u32,
         pending: &mut Pending,
     ) -> Result<(), LogError> {
-        let head = match self.frame(segment, offset) {
-            Ok((_, payload)) => RecordHead::decode(&payload),
-            Err(LogError::Damaged { .. }) => None,
-            Err(error) => return Err(error),
-        };
+        let head = self.head(segment, offset)?;
         match head {
             Some(head) => {
                 pending.records.push(RecordId::new(segment.number, number));

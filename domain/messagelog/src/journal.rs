@@ -5,14 +5,13 @@
 //! for them. A failed write or sync stops the journal for good: what it covered
 //! may or may not be on disk, and a later sync that succeeds proves nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use bytes::Bytes;
 
 use crate::error::LogError;
 use crate::frame::{
@@ -32,6 +31,12 @@ const MAX_BASES: usize = 256;
 /// How many documents are told from one before the next is stored whole again:
 /// so one damaged frame never costs more.
 const USES_OF_A_BASE: u32 = 1024;
+/// Documents of signed batches that are remembered for each signer: those of the
+/// batches that are under way at the same time.
+const MAX_SHARED: usize = 4;
+/// Writes end on a page's border, filled up with the zeros that are there already:
+/// so no page is ever read from the disk before a part of it is written.
+const PAGE: u64 = 4096;
 /// The buffer is written (not synced) when it has grown to this.
 const WRITE_EARLY: usize = 4 << 20;
 
@@ -46,10 +51,20 @@ pub struct JournalSettings {
     pub reserve: u64,
 }
 
+/// A signature document that is stored whole, from which others of its signer are told.
 struct Base {
     offset: u32,
-    document: Bytes,
+    document: Vec<u8>,
+    digest: [u8; 32],
     uses: u32,
+    /// Documents of signed batches told lately, which other messages share.
+    shared: VecDeque<Shared>,
+}
+
+struct Shared {
+    document: Vec<u8>,
+    digest: [u8; 32],
+    steps: Vec<u8>,
 }
 
 struct Waiting {
@@ -142,7 +157,6 @@ pub struct Journal<D: SegmentDirectory> {
     stamps: Vec<(StampEntry, Stamp)>,
     committed: Vec<Committed>,
     bases: HashMap<u64, Base>,
-    last_digest: Option<(Bytes, [u8; 32])>,
     to_seal: Vec<u32>,
 }
 
@@ -153,6 +167,27 @@ impl<D: SegmentDirectory> std::fmt::Debug for Journal<D> {
             .field("buffered", &self.buffer.len())
             .finish_non_exhaustive()
     }
+}
+
+/// How a record's signature document is stored.
+struct ToldSignature {
+    signer: u64,
+    /// SHA-256 of the document.
+    digest: [u8; 32],
+    /// The frame whose document it is told from; `None` when it is stored whole.
+    base_offset: Option<u32>,
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, bytes).as_ref());
+    out
+}
+
+/// Fills `bytes`, which are to be written at `position`, up with zeros to a page's border.
+fn fill_page(position: u64, bytes: &mut Vec<u8>) {
+    let end = position + bytes.len() as u64;
+    bytes.resize(bytes.len() + (end.next_multiple_of(PAGE) - end) as usize, 0);
 }
 
 fn signer_of(record: &NewRecord) -> u64 {
@@ -190,7 +225,6 @@ impl<D: SegmentDirectory> Journal<D> {
             stamps: Vec::new(),
             committed: Vec::new(),
             bases: HashMap::new(),
-            last_digest: None,
             to_seal: Vec::new(),
         }
     }
@@ -355,18 +389,63 @@ impl<D: SegmentDirectory> Journal<D> {
         self.make_room(0, false, now)
     }
 
-    fn signature_digest(&mut self, signature: &Bytes) -> [u8; 32] {
-        // Messages of one signed batch share their signature document.
-        if let Some((last, digest)) = &self.last_digest
-            && last.as_ptr() == signature.as_ptr()
-            && last.len() == signature.len()
-        {
-            return *digest;
+    /// Finds out how a signature document is stored, and leaves the steps that tell
+    /// it from its base in `scratch`.
+    fn tell_signature(&mut self, record: &NewRecord) -> ToldSignature {
+        let document = &record.signature[..];
+        let signer = signer_of(record);
+        let mut told = ToldSignature {
+            signer,
+            digest: [0; 32],
+            base_offset: None,
+        };
+        self.scratch.clear();
+        let base = self
+            .bases
+            .get_mut(&signer)
+            .filter(|base| base.uses < USES_OF_A_BASE);
+        let Some(base) = base else {
+            told.digest = sha256(document);
+            return told;
+        };
+        let in_batch = record.hash_chain.is_some();
+        let known = base
+            .shared
+            .iter()
+            .find(|shared| shared.document == document);
+        if in_batch && let Some(known) = known {
+            self.scratch.extend_from_slice(&known.steps);
+            told.digest = known.digest;
+            told.base_offset = Some(base.offset);
+        } else if crate::delta::encode(&base.document, document, &mut self.scratch) {
+            told.digest = if in_batch && base.document == document {
+                base.digest
+            } else {
+                sha256(document)
+            };
+            told.base_offset = Some(base.offset);
+            if in_batch {
+                let mut shared = match base.shared.len() {
+                    MAX_SHARED => base.shared.pop_front(),
+                    _ => None,
+                }
+                .unwrap_or(Shared {
+                    document: Vec::new(),
+                    digest: [0; 32],
+                    steps: Vec::new(),
+                });
+                shared.document.clear();
+                shared.document.extend_from_slice(document);
+                shared.digest = told.digest;
+                shared.steps.clear();
+                shared.steps.extend_from_slice(&self.scratch);
+                base.shared.push_back(shared);
+            }
+        } else {
+            told.digest = sha256(document);
         }
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, signature).as_ref());
-        self.last_digest = Some((signature.clone(), bytes));
-        bytes
+        base.uses += u32::from(told.base_offset.is_some());
+        told
     }
 
     /// Puts a record behind what is buffered. It exists once [`Journal::flush`] has succeeded.
@@ -399,7 +478,7 @@ impl<D: SegmentDirectory> Journal<D> {
             });
         }
         self.make_room(most as u64, false, now)?;
-        let signature_digest = self.signature_digest(&record.signature);
+        let signature = self.tell_signature(record);
         let Some(current) = &mut self.current else {
             return Err(LogError::Closed);
         };
@@ -409,7 +488,7 @@ impl<D: SegmentDirectory> Journal<D> {
         let head = RecordHead {
             time: record.time,
             query_hash: current.key.query_hash(&record.query_id),
-            signature_digest,
+            signature_digest: signature.digest,
             oldest_segment: record
                 .attachments
                 .iter()
@@ -422,40 +501,27 @@ impl<D: SegmentDirectory> Journal<D> {
         self.buffer.resize(start + FRAME_HEADER, 0);
         self.buffer.extend_from_slice(&head.encode());
         let sealed = self.buffer.len();
-        let signer = signer_of(record);
-        let base = self
-            .bases
-            .get_mut(&signer)
-            .filter(|base| base.uses < USES_OF_A_BASE);
-        let told = crate::codec::encode(
-            record,
-            base.as_ref()
-                .map(|base| (base.offset, base.document.as_ref())),
-            &mut self.scratch,
-            &mut self.buffer,
-        );
-        let told = match told {
-            Ok(told) => told,
-            Err(error) => {
-                self.buffer.truncate(start);
-                return Err(error);
+        let told = signature
+            .base_offset
+            .map(|base_offset| (base_offset, self.scratch.as_slice()));
+        if let Err(error) = crate::codec::encode(record, told, &mut self.buffer) {
+            self.buffer.truncate(start);
+            return Err(error);
+        }
+        if signature.base_offset.is_none() {
+            if self.bases.len() >= MAX_BASES {
+                self.bases.clear();
             }
-        };
-        match base {
-            Some(base) if told => base.uses += 1,
-            _ => {
-                if self.bases.len() >= MAX_BASES {
-                    self.bases.clear();
-                }
-                self.bases.insert(
-                    signer,
-                    Base {
-                        offset,
-                        document: record.signature.clone(),
-                        uses: 0,
-                    },
-                );
-            }
+            self.bases.insert(
+                signature.signer,
+                Base {
+                    offset,
+                    document: record.signature.to_vec(),
+                    digest: signature.digest,
+                    uses: 0,
+                    shared: VecDeque::new(),
+                },
+            );
         }
         current.next_number += 1;
         current.key.seal(
@@ -526,13 +592,13 @@ impl<D: SegmentDirectory> Journal<D> {
 
     /// Writes a sealed chunk of a body at once (it is synced with the next
     /// flush). `frame` is [`CHUNK_ROOM`](crate::CHUNK_ROOM) bytes of room and
-    /// the sealed chunk. Returns segment and offset of the sealed bytes.
+    /// the sealed chunk; afterwards its content is of no use. Returns segment and offset of the sealed bytes.
     ///
     /// # Errors
     /// There is no room, or the journal stopped.
     pub fn append_chunk(
         &mut self,
-        frame: &mut [u8],
+        frame: &mut Vec<u8>,
         chunk: u32,
         now: u64,
     ) -> Result<(u32, u32), LogError> {
@@ -552,9 +618,11 @@ impl<D: SegmentDirectory> Journal<D> {
             current.number,
             (current.position + FRAME_HEADER as u64) as u32,
         );
+        let length = frame.len() as u64;
+        fill_page(current.position, frame);
         match current.file.write_at(current.position, frame) {
             Ok(()) => {
-                current.position += frame.len() as u64;
+                current.position += length;
                 Ok(place)
             }
             Err(error) => Err(self.write_failed(&error)),
@@ -585,9 +653,11 @@ impl<D: SegmentDirectory> Journal<D> {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        let length = self.buffer.len() as u64;
+        fill_page(current.position, &mut self.buffer);
         match current.file.write_at(current.position, &self.buffer) {
             Ok(()) => {
-                current.position += self.buffer.len() as u64;
+                current.position += length;
                 self.buffer.clear();
                 Ok(())
             }

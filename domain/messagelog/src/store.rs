@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 
 use crate::body::ChunkSource;
 use crate::error::LogError;
-use crate::frame::{FRAME_HEADER, FrameHeader};
+use crate::frame::{FRAME_HEADER, FrameHeader, FrameKind, RecordHead};
 use crate::index::{BLOCK, Entry, IndexReader, StampEntry, Summary};
 use crate::keys::LogKeys;
 use crate::port::{SegmentDirectory, SegmentFile};
@@ -281,6 +281,20 @@ impl<D: SegmentDirectory> Store<D> {
             return Err(damaged("the frame's checksum is wrong"));
         }
         Ok((header, bytes))
+    }
+
+    /// The head of a record; `None` when the frame is damaged. The head's own bytes
+    /// are not checked here: a record whose head decayed can never be opened.
+    pub(crate) fn head(
+        &self,
+        segment: &Segment<D::File>,
+        offset: u32,
+    ) -> Result<Option<RecordHead>, LogError> {
+        let mut bytes = [0; FRAME_HEADER + RecordHead::LENGTH];
+        let read = self.file(segment)?.read_at(u64::from(offset), &mut bytes)?;
+        Ok(FrameHeader::decode(&bytes[..read], segment.number)
+            .filter(|header| header.kind == FrameKind::Record)
+            .and_then(|_| RecordHead::decode(&bytes[FRAME_HEADER..read])))
     }
 
     pub(crate) fn read_whole(&self, name: &str, limit: u64) -> Result<Vec<u8>, LogError> {
