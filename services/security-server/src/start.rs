@@ -705,7 +705,7 @@ async fn readiness(server: Arc<Server>) {
             tracing::warn!(missing = missing.join("; "), "not ready yet");
             told = tokio::time::Instant::now();
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
