@@ -4,6 +4,7 @@
 
 mod addresses;
 mod country;
+mod evidence;
 pub mod http;
 pub mod pair;
 mod process;
@@ -13,6 +14,7 @@ mod takeover;
 
 pub use addresses::Block;
 pub use country::{Country, Kind};
+pub use evidence::Judged;
 pub use process::{Running, binary};
 pub use provider::Provider;
 pub use takeover::{OwnServer, Process, eventually};

@@ -1,6 +1,7 @@
 //! The smallest country in which a message passes: one server that asks, one that answers.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use crate::http::{Answer, Request};
 use crate::soap::SoapCall;
@@ -43,17 +44,43 @@ const SERVICES: &[(&str, &str, &str)] = &[
     ("swallow", "rest", "swallow"),
 ];
 
+/// What a test adds to the instance of a pair, as TOML.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct More<'a> {
+    /// In the instance's head.
+    pub head: &'a str,
+    /// In the provider's server, after its clients.
+    pub provider_server: &'a str,
+    /// In the consumer's server, after its clients.
+    pub consumer_server: &'a str,
+    /// At the end: further services, groups. `{provider}` stands for the URL of the information system, without a
+    /// slash at its end.
+    pub end: &'a str,
+}
+
 impl Pair {
-    /// Starts it. `more` is added to the head of the instance file.
-    pub fn start(kind: Kind, more: &str) -> Self {
+    /// Starts it. `head` is added to the head of the instance file.
+    pub fn start(kind: Kind, head: &str) -> Self {
+        Self::start_with(
+            kind,
+            &More {
+                head,
+                ..More::default()
+            },
+        )
+    }
+
+    /// Starts it with what the test needs beside the usual.
+    pub fn start_with(kind: Kind, more: &More<'_>) -> Self {
         let block = Block::new();
         let provider = Provider::start(&block.address(60));
         let mut text = format!(
-            "instance = \"KG\"\nkey_type = \"{}\"\naddress = \"{}\"\n{more}\n",
+            "instance = \"KG\"\nkey_type = \"{}\"\naddress = \"{}\"\n{}\n",
             kind.key_type(),
-            block.address(1)
+            block.address(1),
+            more.head
         );
-        let mut server = |id: &str, last: u8, clients: &[&str]| {
+        let mut server = |id: &str, last: u8, clients: &[&str], more: &str| {
             let _ = write!(
                 text,
                 "\n[[server]]\nid = \"{id}\"\naddress = \"{}\"\n",
@@ -65,9 +92,15 @@ impl Pair {
                     "[[server.client]]\nid = \"{client}\"\nconnection = \"http\"\n"
                 );
             }
+            text.push_str(more);
         };
-        server(PROVIDER_SERVER, 11, &[PROVIDER]);
-        server(CONSUMER_SERVER, 12, &[CONSUMER, STRANGER]);
+        server(PROVIDER_SERVER, 11, &[PROVIDER], more.provider_server);
+        server(
+            CONSUMER_SERVER,
+            12,
+            &[CONSUMER, STRANGER],
+            more.consumer_server,
+        );
         let mut service = |code: &str, kind: &str, url: &str, more: &str| {
             let _ = write!(
                 text,
@@ -95,6 +128,11 @@ impl Pair {
             &provider.url("echo"),
             "disabled = \"closed on Sundays\"\n",
         );
+        text.push_str(
+            &more
+                .end
+                .replace("{provider}", provider.url("").trim_end_matches('/')),
+        );
         Self {
             country: Country::start(&text),
             provider,
@@ -105,6 +143,41 @@ impl Pair {
     /// Where the consumer's information system sends SOAP messages.
     pub fn url(&self) -> String {
         format!("http://{}:8080/", self.block.address(12))
+    }
+
+    /// Where the information systems of a server connect: the provider's has the address 11 of the block.
+    pub fn url_of(&self, server: &str) -> String {
+        let last = if server == PROVIDER_SERVER { 11 } else { 12 };
+        format!("http://{}:8080/", self.block.address(last))
+    }
+
+    /// What a server says of its readiness: `None` when it can exchange messages.
+    pub fn missing(&self, server: &str) -> Option<String> {
+        let url = format!("{}health/ready", self.url_of(server));
+        let answer = Request {
+            url: &url,
+            method: "GET",
+            headers: &[],
+            body: &[],
+        }
+        .send();
+        match answer {
+            Ok(answer) if answer.status == 200 => None,
+            Ok(answer) => Some(answer.text()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// Waits until a server can exchange messages.
+    ///
+    /// # Panics
+    /// When it cannot in a minute.
+    pub fn until_ready(&self, server: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while let Some(missing) = self.missing(server) {
+            assert!(Instant::now() < deadline, "{server}: {missing}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// A call of the consumer to a service of the provider.

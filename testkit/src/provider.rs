@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The provider of a test. What it does is chosen by the path: the URL of each service says how it behaves.
@@ -18,10 +18,14 @@ use std::time::Duration;
 /// | `/error` | status 500 and text that is no SOAP |
 /// | `/text` | a content type that no SOAP answer has |
 /// | `/swallow` | reads everything and answers its length as JSON |
+/// | `/soap-swallow/BYTES` | SOAP with attachments: reads everything and answers with an attachment of so many bytes |
+/// | `/give/BYTES` | so many bytes |
+/// | `/description` | an OpenAPI description |
 #[derive(Debug)]
 pub struct Provider {
     address: String,
     asked: Arc<AtomicUsize>,
+    last: Arc<Mutex<String>>,
     over: Arc<AtomicBool>,
 }
 
@@ -38,21 +42,31 @@ impl Provider {
             .to_string();
         let asked = Arc::new(AtomicUsize::new(0));
         let over = Arc::new(AtomicBool::new(false));
-        let (counter, end) = (asked.clone(), over.clone());
+        let last = Arc::new(Mutex::new(String::new()));
+        let (counter, end, heard) = (asked.clone(), over.clone(), last.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if end.load(Ordering::Relaxed) {
                     return;
                 }
-                let counter = counter.clone();
-                std::thread::spawn(move || serve(stream, &counter));
+                let (counter, heard) = (counter.clone(), heard.clone());
+                std::thread::spawn(move || serve(stream, &counter, &heard));
             }
         });
         Self {
             address,
             asked,
+            last,
             over,
         }
+    }
+
+    /// Head and body of the last request that came whole; of a body that was swallowed, its begin.
+    pub fn last(&self) -> String {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The URL of a behaviour.
@@ -73,7 +87,7 @@ impl Drop for Provider {
     }
 }
 
-fn serve(stream: TcpStream, asked: &AtomicUsize) {
+fn serve(stream: TcpStream, asked: &AtomicUsize, last: &Mutex<String>) {
     let _ = stream.set_nodelay(true);
     let Ok(mut output) = stream.try_clone() else {
         return;
@@ -81,9 +95,10 @@ fn serve(stream: TcpStream, asked: &AtomicUsize) {
     let mut input = BufReader::new(stream);
     while let Some(head) = read_head(&mut input) {
         asked.fetch_add(1, Ordering::SeqCst);
-        let Some(body) = read_body(&mut input, head.length, head.path.contains("/swallow")) else {
+        let Some(body) = read_body(&mut input, head.length, head.path.contains("swallow")) else {
             return;
         };
+        *last.lock().unwrap_or_else(PoisonError::into_inner) = describe(&head, &body);
         if respond(&mut output, &head, body).is_none() || head.field("connection") == "close" {
             return;
         }
@@ -92,19 +107,34 @@ fn serve(stream: TcpStream, asked: &AtomicUsize) {
 
 enum Body {
     Whole(Vec<u8>),
-    Length(usize),
+    /// How long it was, and how it began.
+    Length(usize, Vec<u8>),
+}
+
+fn describe(head: &Head, body: &Body) -> String {
+    let mut text = format!("{} {}\n", head.method, head.path);
+    for (name, value) in &head.fields {
+        text.push_str(&format!("{name}: {value}\n"));
+    }
+    text.push('\n');
+    let (Body::Whole(bytes) | Body::Length(_, bytes)) = body;
+    text.push_str(&String::from_utf8_lossy(bytes));
+    text
 }
 
 fn respond(output: &mut TcpStream, head: &Head, body: Body) -> Option<()> {
     let content_type = head.field("content-type");
+    let mut behaviour = head.path.trim_start_matches('/').split(['/', '?']);
     let body = match body {
-        Body::Length(length) => {
+        Body::Length(_, begin) if behaviour.next() == Some("soap-swallow") => {
+            return give_attachment(output, &begin, behaviour.next()?.parse().ok()?);
+        }
+        Body::Length(length, _) => {
             let text = format!("{{\"length\":{length}}}");
             return write(output, 200, "application/json", text.as_bytes(), text.len());
         }
         Body::Whole(body) => body,
     };
-    let mut behaviour = head.path.trim_start_matches('/').split('/');
     let soap = content_type.starts_with("text/xml");
     let echo = || if soap { soap_echo(&body) } else { body.clone() };
     match behaviour.next()? {
@@ -129,6 +159,17 @@ fn respond(output: &mut TcpStream, head: &Head, body: Body) -> Option<()> {
             let text = String::from_utf8_lossy(&echo()).replace("<xro:id>", "<xro:id>other-");
             write(output, 200, content_type, text.as_bytes(), text.len())
         }
+        "give" => {
+            let length = behaviour.next()?.parse().ok()?;
+            write(output, 200, "application/octet-stream", &[], length)?;
+            give(output, length)
+        }
+        "description" => {
+            let text = "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"t\",\"version\":\"1\"},\
+                        \"servers\":[{\"url\":\"http://10.1.2.3/secret\"}],\"paths\":{\"/persons/{number}\":\
+                        {\"get\":{\"responses\":{\"200\":{\"description\":\"ok\"}}}}}}";
+            write(output, 200, "application/json", text.as_bytes(), text.len())
+        }
         "error" => write(output, 500, "text/html", b"<p>out of order</p>", 19),
         "text" => write(output, 200, "text/plain", b"hello", 5),
         _ => {
@@ -136,6 +177,40 @@ fn respond(output: &mut TcpStream, head: &Head, body: Body) -> Option<()> {
             write(output, 200, content_type, &answer, answer.len())
         }
     }
+}
+
+/// So many bytes, none of them at rest.
+fn give(output: &mut TcpStream, length: usize) -> Option<()> {
+    let piece: Vec<u8> = (0..64 * 1024_u32)
+        .map(|number| (number % 251) as u8)
+        .collect();
+    let mut left = length;
+    while left > 0 {
+        let part = piece.get(..left.min(piece.len()))?;
+        output.write_all(part).ok()?;
+        left -= part.len();
+    }
+    Some(())
+}
+
+/// Answers the SOAP message at the begin of a multipart body with an attachment of so many bytes.
+fn give_attachment(output: &mut TcpStream, request: &[u8], length: usize) -> Option<()> {
+    let text = String::from_utf8_lossy(request);
+    let (_, rest) = text.split_once("\r\n\r\n")?;
+    let (message, _) = rest.split_once("</soapenv:Envelope>")?;
+    let message = soap_echo(format!("{message}</soapenv:Envelope>").as_bytes());
+    let before = [
+        b"--back\r\nContent-Type: text/xml; charset=UTF-8\r\n\r\n".as_slice(),
+        &message,
+        b"\r\n--back\r\nContent-Type: application/octet-stream\r\nContent-ID: <a>\r\n\r\n",
+    ]
+    .concat();
+    let after = b"\r\n--back--\r\n";
+    let whole = before.len() + length + after.len();
+    let content_type = "multipart/related; boundary=back; type=\"text/xml\"";
+    write(output, 200, content_type, &before, whole)?;
+    give(output, length)?;
+    output.write_all(after).ok()
 }
 
 fn write(
@@ -169,6 +244,7 @@ fn soap_echo(request: &[u8]) -> Vec<u8> {
 }
 
 struct Head {
+    method: String,
     path: String,
     fields: Vec<(String, String)>,
     /// `None` stands for chunks.
@@ -187,7 +263,8 @@ impl Head {
 fn read_head(input: &mut BufReader<TcpStream>) -> Option<Head> {
     let mut line = String::new();
     input.read_line(&mut line).ok()?;
-    let path = line.split(' ').nth(1)?.to_owned();
+    let mut words = line.split(' ');
+    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut fields = Vec::new();
     loop {
         let mut line = String::new();
@@ -198,6 +275,7 @@ fn read_head(input: &mut BufReader<TcpStream>) -> Option<Head> {
         fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let mut head = Head {
+        method,
         path,
         fields,
         length: None,
@@ -223,7 +301,7 @@ fn read_body(
             input.read_exact(part).ok()?;
             left -= part.len();
             total += part.len();
-            if !swallow {
+            if !swallow || whole.len() < 4096 {
                 whole.extend_from_slice(part);
             }
         }
@@ -246,7 +324,7 @@ fn read_body(
         }
     }
     Some(if swallow {
-        Body::Length(total)
+        Body::Length(total, whole)
     } else {
         Body::Whole(whole)
     })

@@ -20,6 +20,8 @@ pub struct SoapCall {
     pub id: String,
     /// The text in the wrapper element.
     pub payload: String,
+    /// Further header elements, as XML; the prefixes `xro` and `iden` are bound.
+    pub more_headers: String,
 }
 
 impl SoapCall {
@@ -32,6 +34,7 @@ impl SoapCall {
             code: code.to_owned(),
             version: String::new(),
             payload: id.clone(),
+            more_headers: String::new(),
             id,
         }
     }
@@ -47,7 +50,7 @@ impl SoapCall {
              <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
              xmlns:xro=\"http://x-road.eu/xsd/xroad.xsd\" xmlns:iden=\"http://x-road.eu/xsd/identifiers\">\
              <soapenv:Header>{}{}<xro:userId>KG1</xro:userId><xro:id>{}</xro:id>\
-             <xro:protocolVersion>4.0</xro:protocolVersion></soapenv:Header>\
+             <xro:protocolVersion>4.0</xro:protocolVersion>{}</soapenv:Header>\
              <soapenv:Body><t:{code} xmlns:t=\"urn:test\"><t:payload>{}</t:payload></t:{code}></soapenv:Body></soapenv:Envelope>",
             identifier(
                 "client",
@@ -64,6 +67,7 @@ impl SoapCall {
                 &format!("{}/{service}", self.provider)
             ),
             self.id,
+            self.more_headers,
             self.payload,
             code = self.code,
         )

@@ -64,6 +64,57 @@ impl OwnServer {
         self.running.kill();
     }
 
+    /// Starts the server again after [`OwnServer::kill`]; it may take a moment until it serves.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(&mut self) {
+        self.running = start(&self.configuration, &self.log);
+    }
+
+    /// Changes the configuration file.
+    ///
+    /// # Panics
+    /// When the file cannot be read or written.
+    pub fn edit(&self, change: impl FnOnce(String) -> String) {
+        let text = fs::read_to_string(&self.configuration).expect("server.toml");
+        fs::write(&self.configuration, change(text)).expect("server.toml");
+    }
+
+    /// Has the server read its clients, services and rights again.
+    pub fn reload(&self) {
+        signal("-HUP", self.running.id());
+    }
+
+    /// Asks the server to end and waits for it.
+    pub fn stop(&mut self) {
+        self.running.stop();
+    }
+
+    /// Begins anew to observe the most memory that it occupies, and says how much it occupies now, in KiB.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn observe_memory(&self) -> u64 {
+        fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("clear_refs");
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory it has occupied since [`OwnServer::observe_memory`], in KiB.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn most_memory(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("status");
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+            .unwrap_or_else(|| panic!("no {field} in {status}"))
+    }
+
     /// Its configuration file.
     pub fn configuration(&self) -> &Path {
         &self.configuration
