@@ -7,6 +7,7 @@
 //! what is signed or time-stamped, as bytes.
 
 mod build;
+mod scan;
 mod verify;
 
 pub use build::{BatchChains, BatchTree, ChainDocuments, MAXIMUM_BATCH, Names, single};

@@ -1,9 +1,11 @@
 //! Reading and verifying hash chains (H2, H3, H6).
 
-use super::{NAMESPACE, digest_list, push_digest};
+use super::{NAMESPACE, digest_list, push_digest, scan};
 use crate::cover::{Content, DigestSource};
-use pki::DigestAlgorithm;
+use pki::{Digest, DigestAlgorithm};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use xmldsig::SignatureError;
 use xmldsig::xml::{Document, Element, Limits};
 
@@ -20,7 +22,7 @@ const LIMITS: Limits = Limits {
 /// The deepest nesting of steps: enough for batches of 2^64 messages.
 const MAXIMUM_DEPTH: usize = 64;
 
-const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
+pub(super) const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 
 /// What a chain led to: which parts it used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,21 +55,26 @@ fn malformed<T>(what: &'static str) -> Result<T, SignatureError> {
     Err(SignatureError::MalformedHashChain(what))
 }
 
-enum Value {
-    Constant(Vec<u8>),
-    Step(String),
-    Part { name: String, digest: Vec<u8> },
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Value<'a> {
+    Constant(Digest),
+    Step(Cow<'a, str>),
+    Part { name: Cow<'a, str>, digest: Digest },
 }
 
-struct Chain {
-    steps: HashMap<String, Vec<(DigestAlgorithm, Value)>>,
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Chain<'a> {
+    /// The values of each step, as a range of `values`.
+    pub(super) steps: HashMap<Cow<'a, str>, Range<usize>>,
+    pub(super) values: Vec<(DigestAlgorithm, Value<'a>)>,
 }
 
-struct ChainResult {
-    file: String,
-    step: String,
-    algorithm: DigestAlgorithm,
-    digest: Vec<u8>,
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct ChainResult<'a> {
+    pub(super) file: Cow<'a, str>,
+    pub(super) step: Cow<'a, str>,
+    pub(super) algorithm: DigestAlgorithm,
+    pub(super) digest: Digest,
 }
 
 fn parse(bytes: &[u8]) -> Result<Document<'_>, SignatureError> {
@@ -90,26 +97,23 @@ fn digest_method(element: Element<'_, '_>) -> Result<DigestAlgorithm, SignatureE
     }
 }
 
-fn digest_value(element: Element<'_, '_>) -> Result<Vec<u8>, SignatureError> {
+fn digest_value(element: Element<'_, '_>) -> Result<Digest, SignatureError> {
     xmldsig::decode_base64(element.raw_content())
-        .filter(|digest| digest.len() <= 64)
+        .and_then(|digest| Digest::from_bytes(&digest))
         .ok_or(SignatureError::MalformedHashChain("a digest value"))
 }
 
 /// Only white space between the elements.
 fn check_element_content(element: Element<'_, '_>) -> Result<(), SignatureError> {
-    let document = element.document();
+    let text = element.document().text();
     let mut position = element.content_range().start;
-    let mut gaps = Vec::new();
-    for child in element.children() {
-        gaps.push(position..child.range().start);
-        position = child.range().end;
-    }
-    gaps.push(position..element.content_range().end);
-    for gap in gaps {
-        if !document.text()[gap].trim_ascii().is_empty() {
+    let ends = element.children().map(|child| child.range());
+    let end = element.content_range().end;
+    for child in ends.chain(std::iter::once(end..end)) {
+        if !text[position..child.start].trim_ascii().is_empty() {
             return malformed("text or markup between the elements");
         }
+        position = child.end;
     }
     Ok(())
 }
@@ -121,8 +125,8 @@ fn check_attributes(element: Element<'_, '_>, allowed: Option<&str>) -> Result<(
     Ok(())
 }
 
-impl ChainResult {
-    fn decode(bytes: &[u8]) -> Result<ChainResult, SignatureError> {
+impl<'a> ChainResult<'a> {
+    fn decode(bytes: &'a [u8]) -> Result<ChainResult<'a>, SignatureError> {
         let document = parse(bytes)?;
         let root = document.root();
         if !root.is(NAMESPACE, "HashChainResult") {
@@ -142,20 +146,28 @@ impl ChainResult {
             .ok_or(SignatureError::MalformedHashChain(
                 "HashChainResult has no URI",
             ))?;
-        let Some((file, step)) = uri.split_once('#') else {
+        let split = match &uri {
+            Cow::Borrowed(uri) => uri
+                .split_once('#')
+                .map(|(file, step)| (Cow::Borrowed(file), Cow::Borrowed(step))),
+            Cow::Owned(uri) => uri
+                .split_once('#')
+                .map(|(file, step)| (Cow::Owned(file.to_owned()), Cow::Owned(step.to_owned()))),
+        };
+        let Some((file, step)) = split else {
             return malformed("the result does not name a step");
         };
         Ok(ChainResult {
-            file: file.to_owned(),
-            step: step.to_owned(),
+            file,
+            step,
             algorithm: digest_method(method)?,
             digest: digest_value(value)?,
         })
     }
 }
 
-impl Chain {
-    fn decode(bytes: &[u8]) -> Result<Chain, SignatureError> {
+impl<'a> Chain<'a> {
+    fn decode(bytes: &'a [u8]) -> Result<Chain<'a>, SignatureError> {
         let document = parse(bytes)?;
         let root = document.root();
         if !root.is(NAMESPACE, "HashChain") {
@@ -169,28 +181,29 @@ impl Chain {
             None => None,
         };
         let mut steps = HashMap::new();
+        let mut values = Vec::new();
         for step in children {
             if !step.is(NAMESPACE, "HashStep") {
                 return malformed("HashChain holds something else than steps");
             }
             check_element_content(step)?;
             check_attributes(step, Some("id"))?;
-            let mut values = Vec::new();
+            let first = values.len();
             for value in step.children() {
                 values.push(Self::value(value, default)?);
             }
-            let id = step.attribute("id").unwrap_or_default().into_owned();
-            if steps.insert(id, values).is_some() {
+            let id = step.attribute("id").unwrap_or_default();
+            if steps.insert(id, first..values.len()).is_some() {
                 return malformed("two steps have the same id");
             }
         }
-        Ok(Chain { steps })
+        Ok(Chain { steps, values })
     }
 
     fn value(
-        element: Element<'_, '_>,
+        element: Element<'_, 'a>,
         default: Option<DigestAlgorithm>,
-    ) -> Result<(DigestAlgorithm, Value), SignatureError> {
+    ) -> Result<(DigestAlgorithm, Value<'a>), SignatureError> {
         check_element_content(element)?;
         let mut children = element.children().peekable();
         let algorithm = match children.next_if(|e| e.is(DS, "DigestMethod")) {
@@ -215,14 +228,19 @@ impl Chain {
         check_attributes(element, (!constant).then_some("URI"))?;
         let value = match (digest, uri) {
             (Some(digest), None) if constant => Value::Constant(digest),
-            (None, Some(uri)) if element.is(NAMESPACE, "StepRef") => match uri.strip_prefix('#') {
-                Some(step) => Value::Step(step.to_owned()),
-                None => return malformed("a step of another document"),
-            },
-            (Some(digest), Some(name)) if element.is(NAMESPACE, "DataRef") => Value::Part {
-                name: name.into_owned(),
-                digest,
-            },
+            (None, Some(uri)) if element.is(NAMESPACE, "StepRef") => {
+                let step = match uri {
+                    Cow::Borrowed(uri) => uri.strip_prefix('#').map(Cow::Borrowed),
+                    Cow::Owned(uri) => uri.strip_prefix('#').map(|uri| Cow::Owned(uri.to_owned())),
+                };
+                match step {
+                    Some(step) => Value::Step(step),
+                    None => return malformed("a step of another document"),
+                }
+            }
+            (Some(digest), Some(name)) if element.is(NAMESPACE, "DataRef") => {
+                Value::Part { name, digest }
+            }
             _ => return malformed("a step holds an unknown or incomplete value"),
         };
         Ok((algorithm, value))
@@ -230,42 +248,35 @@ impl Chain {
 }
 
 struct Walk<'c> {
-    chain: &'c Chain,
+    chain: &'c Chain<'c>,
     content: &'c dyn Content,
     usage: ChainUse,
-    named: HashSet<String>,
+    named: HashSet<&'c str>,
+    visited: HashSet<&'c str>,
 }
 
-impl Walk<'_> {
+impl<'c> Walk<'c> {
     /// The digest list of a step. Each step may be reached once: chains are trees, and so the
     /// work is bounded by the size of the document.
-    fn step(
-        &mut self,
-        id: &str,
-        depth: usize,
-        visited: &mut HashSet<String>,
-    ) -> Result<Vec<u8>, SignatureError> {
+    fn step(&mut self, id: &'c str, depth: usize) -> Result<Vec<u8>, SignatureError> {
         let chain = self.chain;
         let Some(values) = chain.steps.get(id) else {
             return malformed("a step that is referenced does not exist");
         };
-        if !visited.insert(id.to_owned()) {
+        if !self.visited.insert(id) {
             return malformed("a step is referenced twice");
         }
         if depth >= MAXIMUM_DEPTH {
             return malformed("steps are nested too deeply");
         }
         let mut elements = Vec::with_capacity(values.len() * 128);
-        for (algorithm, value) in values {
+        for (algorithm, value) in &chain.values[values.clone()] {
             let digest = match value {
-                Value::Constant(digest) => digest.clone(),
-                Value::Step(next) => {
-                    let list = self.step(next, depth + 1, visited)?;
-                    algorithm.digest(&list).as_ref().to_vec()
-                }
+                Value::Constant(digest) => *digest,
+                Value::Step(next) => algorithm.digest(&self.step(next, depth + 1)?),
                 Value::Part { name, digest } => self.part(*algorithm, name, digest)?,
             };
-            push_digest(&digest, algorithm.uri(), &mut elements);
+            push_digest(digest.as_ref(), algorithm.uri(), &mut elements);
         }
         Ok(digest_list(&elements))
     }
@@ -273,10 +284,10 @@ impl Walk<'_> {
     fn part(
         &mut self,
         algorithm: DigestAlgorithm,
-        name: &str,
-        written: &[u8],
-    ) -> Result<Vec<u8>, SignatureError> {
-        if !self.named.insert(name.to_owned()) {
+        name: &'c str,
+        written: &Digest,
+    ) -> Result<Digest, SignatureError> {
+        if !self.named.insert(name) {
             return malformed("a part is referenced twice");
         }
         let Some(digest) = self.content.digest(name, algorithm) else {
@@ -284,16 +295,16 @@ impl Walk<'_> {
                 return Err(SignatureError::Unresolvable(name.to_owned()));
             }
             self.usage.absent.push(name.to_owned());
-            return Ok(written.to_vec());
+            return Ok(*written);
         };
         self.usage.present.push(name.to_owned());
-        if digest.as_ref() != written {
+        if digest != *written {
             return Err(match self.content.source() {
                 DigestSource::Given => SignatureError::HashChain,
                 DigestSource::Resolved => SignatureError::HashChainReference(name.to_owned()),
             });
         }
-        Ok(written.to_vec())
+        Ok(*written)
     }
 }
 
@@ -313,8 +324,14 @@ pub fn verify(
     chain_file: Option<&str>,
     content: &dyn Content,
 ) -> Result<ChainUse, SignatureError> {
-    let result = ChainResult::decode(result)?;
-    let chain = Chain::decode(chain)?;
+    let result = match scan::result(result) {
+        Some(result) => result,
+        None => ChainResult::decode(result)?,
+    };
+    let chain = match scan::chain(chain) {
+        Some(chain) => chain,
+        None => Chain::decode(chain)?,
+    };
     if chain_file.is_some_and(|name| name != result.file) {
         return malformed("the result names another chain");
     }
@@ -326,10 +343,139 @@ pub fn verify(
             absent: Vec::new(),
         },
         named: HashSet::new(),
+        visited: HashSet::with_capacity(chain.steps.len().min(16)),
     };
-    let list = walk.step(&result.step, 0, &mut HashSet::new())?;
-    if result.algorithm.digest(&list).as_ref() != result.digest {
+    let list = walk.step(&result.step, 0)?;
+    if result.algorithm.digest(&list) != result.digest {
         return Err(SignatureError::HashChain);
     }
     Ok(walk.usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash_chain::{BatchTree, ChainDocuments, Names};
+    use proptest::prelude::*;
+
+    fn documents() -> ChainDocuments {
+        let mut tree = BatchTree::new(Names::Signature);
+        for message in 0..5u8 {
+            let digest = |part: u8| DigestAlgorithm::Sha512.digest(&[message, part]);
+            tree.add(&[digest(0), digest(1)][..1 + usize::from(message % 2)]);
+        }
+        tree.finish_one(3).unwrap()
+    }
+
+    /// As X-Road writes it: another prefix, and lines.
+    fn in_lines(document: &[u8]) -> Vec<u8> {
+        let text = String::from_utf8(document.to_vec()).unwrap();
+        text.replace("hc:", "ns2:")
+            .replace(":hc=", ":ns2=")
+            .replace("><", ">\n    <")
+            .into()
+    }
+
+    /// Whatever the scanner reads, the decoder reads as well, and the same.
+    fn check(bytes: &[u8]) -> (bool, bool) {
+        let (chain, result) = (scan::chain(bytes), scan::result(bytes));
+        if let Some(chain) = &chain {
+            assert_eq!(Ok(chain), Chain::decode(bytes).as_ref());
+        }
+        if let Some(result) = &result {
+            assert_eq!(Ok(result), ChainResult::decode(bytes).as_ref());
+        }
+        (chain.is_some(), result.is_some())
+    }
+
+    #[test]
+    fn usual_documents_are_scanned() {
+        let ChainDocuments { result, chain } = documents();
+        for chain in [in_lines(&chain), chain] {
+            assert_eq!(check(&chain), (true, false));
+            for end in 0..chain.len() {
+                check(&chain[..end]);
+            }
+        }
+        for result in [in_lines(&result), result] {
+            assert_eq!(check(&result), (false, true));
+            for end in 0..result.len() {
+                check(&result[..end]);
+            }
+        }
+    }
+
+    fn token() -> impl Strategy<Value = Vec<u8>> {
+        let texts = [
+            "<",
+            ">",
+            "/",
+            "\"",
+            "'",
+            "&#10;",
+            "=",
+            " ",
+            "\n",
+            "#",
+            "A",
+            "=",
+            "<!---->",
+            "hc:",
+            "ns2:",
+            "STEP0",
+            "STEP1",
+            "<hc:StepRef URI=\"#STEP1\"/>",
+            "<DigestMethod Algorithm=\"x\"/>",
+            "</hc:HashStep>",
+            "<hc:HashStep>",
+            " URI=\"/message.xml\"",
+            " xmlns=\"\"",
+            "xmlns:hc",
+            "</DigestValue>",
+            "<DigestValue>",
+            "\u{e4}",
+            "\0",
+            "<hc:HashStep id=\"STEP9\"></hc:HashStep>",
+        ];
+        proptest::sample::select(texts.map(|text| text.as_bytes().to_vec()).to_vec())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_scanner_reads_nothing_that_the_decoder_does_not(
+            which in 0usize..4,
+            changes in proptest::collection::vec((any::<usize>(), 0usize..12, token()), 0..4),
+        ) {
+            let ChainDocuments { result, chain } = documents();
+            let mut bytes = match which {
+                0 => in_lines(&chain),
+                1 => chain,
+                2 => in_lines(&result),
+                _ => result,
+            };
+            for (at, removed, inserted) in changes {
+                let start = at % (bytes.len() + 1);
+                let end = bytes.len().min(start + removed);
+                bytes.splice(start..end, inserted);
+            }
+            check(&bytes);
+        }
+
+        #[test]
+        fn moved_pieces_are_read_the_same(
+            from in any::<usize>(), length in 0usize..300, to in any::<usize>(), lines in any::<bool>(),
+        ) {
+            let ChainDocuments { chain, .. } = documents();
+            let mut bytes = if lines { in_lines(&chain) } else { chain };
+            let tags: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] == b'<').collect();
+            let start = tags[from % tags.len()];
+            let end = tags.iter().copied().find(|&tag| tag >= start + length).unwrap_or(bytes.len());
+            let piece = bytes[start..end].to_vec();
+            let place = tags[to % tags.len()];
+            bytes.splice(place..place, piece);
+            check(&bytes);
+        }
+    }
 }
