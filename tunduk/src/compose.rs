@@ -34,7 +34,7 @@ use transport::TlsIdentity;
 use xroad_id::{ClientId, SecurityServerId};
 
 use crate::endpoints::{self, Endpoints};
-use crate::instance::{Instance, KeyKind, OutsideServer, Server, owner_of};
+use crate::instance::{Instance, OutsideServer, Server, owner_of};
 use crate::narrator::{Busy, Narrator};
 use crate::parties::{self, bracketed};
 use crate::random;
@@ -465,11 +465,10 @@ fn own_server(
         write_secret(&log_key, random::hexadecimal::<32>().as_bytes())?;
     }
     let mut token = Token::open_or_create(&folder, &server.id.path())?;
-    // X-Road servers may offer DHE_RSA alone (T2), which an EC certificate cannot serve, and with
-    // kept connections the handshake hardly counts: so authentication keys are RSA in any case.
-    let authentication = token.authentication_certificate(KeyKind::Rsa2048, |key| {
-        trust.authentication(&server.id, &registered_address(server), key)
-    })?;
+    let authentication = token
+        .authentication_certificate(instance.authentication_key_type, |key| {
+            trust.authentication(&server.id, &registered_address(server), key)
+        })?;
     busy.one_more();
     let mut members = Vec::new();
     for member in members_of(server) {

@@ -51,10 +51,13 @@ pub enum KeyKind {
 pub struct Instance {
     /// Identifier of the instance.
     pub instance: String,
-    /// Type of the signing keys and of the trust services. Authentication keys are RSA-2048, so that
-    /// every peer can connect.
+    /// Type of the signing keys and of the trust services' keys.
     #[serde(default)]
     pub key_type: KeyKind,
+    /// Type of the servers' TLS keys. RSA unless said otherwise: a peer that offers only DHE_RSA
+    /// suites could not connect to another.
+    #[serde(default)]
+    pub authentication_key_type: KeyKind,
     /// Address of the Central Server, the trust services and the registers.
     #[serde(default = "central_address")]
     pub address: IpAddr,
