@@ -1,6 +1,6 @@
 //! Verification of a container, without any network (1.15).
 
-use crate::message::MessageParties;
+use crate::message::{MessageParties, is_fault};
 use crate::report::{PartReport, PartState, Report, SignerReport, TimeStampReport, Verdict};
 use crate::signer::verify_signer;
 use crate::time_stamp::{Stamped, verify_batch_time_stamp, verify_single_time_stamp};
@@ -11,6 +11,7 @@ use pki::{Certificate, DigestAlgorithm, LegacyDigests};
 use std::io::{Read, Seek};
 use xmldsig::xml::{Document, Limits};
 use xmldsig::{Signature, SignatureError, SignaturePolicyRule, ValueVerified};
+use xroad_id::ClientId;
 
 /// What a verifier allows.
 #[derive(Debug, Clone, Copy)]
@@ -170,8 +171,14 @@ fn judge<R: Read + Seek>(
             "there is a hash chain that the signature does not refer to; it was ignored".to_owned(),
         );
     }
-    let parties = parties
-        .map_err(|error| Outcome::Invalid("invalid_message".to_owned(), sentence(&error)))?;
+    if let Err(error) = &parties
+        && !is_fault(container.message())
+    {
+        return Err(Outcome::Invalid(
+            "invalid_message".to_owned(),
+            sentence(error),
+        ));
+    }
 
     let Some(configuration) = configuration else {
         return Err(Outcome::ConfigurationMissing(
@@ -185,7 +192,18 @@ fn judge<R: Read + Seek>(
         authority: stamped.authority().subject().rfc2253(),
         batch: stamped.is_batch(),
     });
-    let expected = parties.signer();
+    let expected = match &parties {
+        Ok(parties) => parties.signer().clone(),
+        Err(_) => {
+            report.warnings.push(
+                "the message is a SOAP fault, which names neither client nor service: it was \
+                 signed by the member named above, and the request that was exported with it says who asked"
+                    .to_owned(),
+            );
+            named_by(configuration, &certificate).ok_or(SignatureError::UnknownIssuer)?
+        }
+    };
+    let expected = &expected;
     if !configuration
         .instances()
         .any(|known| known == expected.instance)
@@ -201,6 +219,15 @@ fn judge<R: Read + Seek>(
         found.verified = true;
     }
     Ok(missing)
+}
+
+/// The member whom a certificate names, by the profile of the service that issued it.
+fn named_by(configuration: &GlobalConfiguration, certificate: &Certificate) -> Option<ClientId> {
+    configuration.instances().find_map(|instance| {
+        let issuer = configuration.approved_ca_for(instance, certificate)?;
+        let profile = issuer.ca.profile.as_ref().ok()?;
+        profile.member_of(certificate.subject(), instance).ok()
+    })
 }
 
 fn time_stamp<R: Read + Seek>(

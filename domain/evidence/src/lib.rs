@@ -13,5 +13,5 @@ pub use container::{Options, verify_container};
 pub use export::{ExportError, StoredMessage, StoredTimeStamp, container_name, write_container};
 pub use message::{Direction, MessageError, MessageKind, MessageParties};
 pub use report::{PartReport, PartState, Report, SignerReport, TimeStampReport, Verdict};
-pub use signer::{SignerKey, SignerVerified, signer_key, verify_signer};
+pub use signer::{SignerKey, SignerVerified, signer_key, verify_signer, verify_signer_with};
 pub use time_stamp::{Stamped, verify_batch_time_stamp, verify_single_time_stamp};

@@ -76,6 +76,20 @@ impl MessageParties {
     }
 }
 
+/// Whether a message is a SOAP fault of an information system: it is signed and logged like any
+/// answer (M23), but names neither client nor service.
+pub(crate) fn is_fault(message: &[u8]) -> bool {
+    let limits = SoapLimits {
+        bytes: message.len(),
+        ..SoapLimits::default()
+    };
+    let bytes = Bytes::copy_from_slice(message);
+    matches!(
+        Soap::decode(&bytes, &limits, Expect::Response),
+        Ok(Soap::Fault(..))
+    )
+}
+
 fn soap(bytes: &Bytes, limits: &SoapLimits) -> Result<MessageParties, String> {
     let decode = |expect| match Soap::decode(bytes, limits, expect) {
         Ok(Soap::Message(message)) => Ok(message),

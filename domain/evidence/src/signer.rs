@@ -102,6 +102,26 @@ pub fn verify_signer(
     signature: &ValueVerified,
     now: OffsetDateTime,
 ) -> Result<SignerVerified, SignatureError> {
+    let freshness = Freshness {
+        max_age_seconds: configuration.ocsp_freshness_seconds(),
+        check_next_update: configuration.next_update_check(),
+        ..Freshness::default()
+    };
+    verify_signer_with(configuration, expected, signature, now, &freshness)
+}
+
+/// As [`verify_signer`], but with another rule for the age of OCSP responses than the
+/// configuration's: for old evidence, and for that of responders whose clock was wrong.
+///
+/// # Errors
+/// As [`verify_signer`].
+pub fn verify_signer_with(
+    configuration: &GlobalConfiguration,
+    expected: &ClientId,
+    signature: &ValueVerified,
+    now: OffsetDateTime,
+    freshness: &Freshness,
+) -> Result<SignerVerified, SignatureError> {
     let certificate = signature.certificate();
     let decoded = signature.signature();
     let legacy = if signature.rule().is_sha1_allowed() {
@@ -143,11 +163,6 @@ pub fn verify_signer(
     let anchors: Vec<Certificate> = issuer.ca.certificates().cloned().collect();
     let path = pki::validate_path_with(certificate, &extra, &anchors, now, legacy)
         .map_err(|error| SignatureError::Certificates(error.to_string()))?;
-    let freshness = Freshness {
-        max_age_seconds: configuration.ocsp_freshness_seconds(),
-        check_next_update: configuration.next_update_check(),
-        ..Freshness::default()
-    };
     let responses = responses
         .iter()
         .map(|der| Response::decode(der))
@@ -157,7 +172,7 @@ pub fn verify_signer(
         issuer: &issuer,
         responses: &responses,
         now,
-        freshness,
+        freshness: *freshness,
         legacy,
     };
     let (ocsp_this_update, fresh_until) = status.check(&path)?;
