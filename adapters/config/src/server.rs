@@ -45,6 +45,9 @@ pub struct LogSettings {
     pub directory: PathBuf,
     /// File with the 32 byte key in hexadecimal that wraps the data keys. Keep it outside `directory`.
     pub key: PathBuf,
+    /// Wrap the data keys under a key of the token instead of `key`: the log then opens with the
+    /// token alone, and without the token only with the recovery twin.
+    pub key_from_token: bool,
     /// PEM file with the public key of an offline recovery twin, if there is one.
     pub recovery_key: Option<PathBuf>,
     /// Seconds between batches of time-stamps; default: what the global configuration says, at least 60.
@@ -68,6 +71,7 @@ impl Default for LogSettings {
         Self {
             directory: "log".into(),
             key: "log.key".into(),
+            key_from_token: false,
             recovery_key: None,
             timestamp_interval_seconds: None,
             timestamp_immediately: false,

@@ -249,7 +249,7 @@ async fn from_log(
 ) -> Result<ExportSummary, String> {
     let text = |error: RunError| error.to_string();
     let settings = SecurityServerSettings::read(config_path).map_err(|error| error.to_string())?;
-    let log = open_log(&settings).map_err(text)?;
+    let log = open_log(&settings, None).map_err(text)?;
     let http = HttpClient::new(PoolLimits::default()).map_err(|error| error.to_string())?;
     let configuration = load_directory(&settings.globalconf).ok().map(Arc::new);
     let interval = settings.log.timestamp_interval_seconds;

@@ -43,6 +43,9 @@ const FEW_FILES: u64 = 8192;
 /// How long connections are kept waiting at the start while something is still missing.
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
+/// Purpose of the key that a token gives for the message log; it must never change.
+const LOG_KEY_PURPOSE: &str = "message log";
+
 /// Name of the signed directory beside the parts of an instance, in what the log keeps
 /// of a configuration.
 pub const SIGNED_DIRECTORY: &str = "signed-directory";
@@ -114,7 +117,7 @@ pub async fn run_with(config_path: &Path, pin: PinSource) -> Result<(), RunError
         );
     }
     let token = open_token(&settings, pin)?;
-    let log = open_log(&settings)?;
+    let log = open_log(&settings, Some(&token))?;
     let (stop, stopped) = watch::channel(false);
     let started = Arc::new(start(config_path, settings, token, log)?);
     let sockets = Sockets::bind(&started.server.settings).await?;
@@ -180,14 +183,17 @@ fn open_token(settings: &SecurityServerSettings, pin: PinSource) -> Result<OpenT
         .map_err(failed)
 }
 
-pub(crate) fn open_log(settings: &SecurityServerSettings) -> Result<MessageLog, RunError> {
+/// Opens the message log; `token` is the open token, if the caller has it.
+pub(crate) fn open_log(
+    settings: &SecurityServerSettings,
+    token: Option<&OpenToken>,
+) -> Result<MessageLog, RunError> {
     let log = &settings.log;
     let failed = |source| RunError::Log {
         path: log.directory.clone(),
         source,
     };
-    let key = read_log_key(&log.key)?;
-    let mut keys = LogKeys::only(LogKey::new(key));
+    let mut keys = LogKeys::only(log_key(settings, token)?);
     if let Some(path) = &log.recovery_key {
         let pem = std::fs::read(path)
             .map_err(|error| RunError::Key(format!("{}: {error}", path.display())))?;
@@ -204,6 +210,23 @@ pub(crate) fn open_log(settings: &SecurityServerSettings) -> Result<MessageLog, 
     wanted.retention = Some(Duration::from_secs(u64::from(log.retention_days) * 86_400));
     wanted.acceptable_timestamp_failure = Duration::from_secs(log.timestamp_grace_seconds);
     MessageLog::open(wanted, keys).map_err(failed)
+}
+
+/// The key that wraps the log's data keys: of the token, or from a credential or file.
+fn log_key(
+    settings: &SecurityServerSettings,
+    token: Option<&OpenToken>,
+) -> Result<LogKey, RunError> {
+    if !settings.log.key_from_token {
+        return read_log_key(&settings.log.key).map(LogKey::new);
+    }
+    let derived = match token {
+        Some(token) => token.derive_key(LOG_KEY_PURPOSE),
+        None => open_token(settings, PinSource::CredentialOrPrompt)?.derive_key(LOG_KEY_PURPOSE),
+    };
+    derived
+        .map(|key| LogKey::new(*key))
+        .map_err(|error| RunError::Key(error.to_string()))
 }
 
 fn read_log_key(path: &Path) -> Result<[u8; 32], RunError> {
