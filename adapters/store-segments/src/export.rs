@@ -12,13 +12,11 @@ use messagelog::{
     Attachment, ConfigurationId, Direction, LogError, RecordId, RecordQuery, SegmentDirectory,
     Stamp, StampForm, StampPlace, Store, StoredRecord,
 };
-use tempfile::SpooledTempFile;
 use time::OffsetDateTime;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-/// What is kept in memory of an export before it goes to a temporary file, in bytes.
-const IN_MEMORY: usize = 4 << 20;
+use crate::secret_file::SecretFile;
 
 fn failed(error: impl std::fmt::Display) -> LogError {
     LogError::Export(error.to_string())
@@ -162,7 +160,7 @@ pub fn write_archive<D: SegmentDirectory, W: Write + Seek>(
     let mut outcome: Result<(), LogError> = Ok(());
     store.search(query, &mut |record| {
         outcome = (|| {
-            let container = SpooledTempFile::new(IN_MEMORY);
+            let container = SecretFile::new();
             let (mut container, configuration) = write_one(store, &record, &mut stamps, container)?;
             configurations.insert(configuration);
             index.push_str(&format!("{configuration} {}\n", container_name(&record)));
@@ -207,16 +205,12 @@ pub struct Exported {
     pub len: u64,
     /// What it holds.
     pub summary: ArchiveSummary,
-    file: SpooledTempFile,
+    file: SecretFile,
 }
 
 impl Exported {
-    fn new(
-        name: String,
-        summary: ArchiveSummary,
-        mut file: SpooledTempFile,
-    ) -> Result<Self, LogError> {
-        let len = file.seek(SeekFrom::End(0)).map_err(failed)?;
+    fn new(name: String, summary: ArchiveSummary, mut file: SecretFile) -> Result<Self, LogError> {
+        let len = file.len();
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         Ok(Self {
             name,
@@ -254,7 +248,7 @@ pub(crate) fn export_one<D: SegmentDirectory>(
     id: RecordId,
 ) -> Result<Exported, LogError> {
     let record = store.get(id)?;
-    let file = write_container(store, &record, SpooledTempFile::new(IN_MEMORY))?;
+    let file = write_container(store, &record, SecretFile::new())?;
     let summary = ArchiveSummary {
         containers: 1,
         without_timestamp: u64::from(record.timestamp.is_none()),
@@ -267,6 +261,6 @@ pub(crate) fn export_archive<D: SegmentDirectory>(
     store: &Arc<Store<D>>,
     query: &RecordQuery,
 ) -> Result<Exported, LogError> {
-    let (file, summary) = write_archive(store, query, SpooledTempFile::new(IN_MEMORY))?;
+    let (file, summary) = write_archive(store, query, SecretFile::new())?;
     Exported::new("asic.zip".to_owned(), summary, file)
 }

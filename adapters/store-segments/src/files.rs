@@ -214,6 +214,14 @@ impl SegmentFile for LogFile {
         self.file.set_len(len)
     }
 
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match fallocate(&self.file, hole, offset, length) {
+            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            other => other.map_err(io::Error::from),
+        }
+    }
+
     fn hint_writeback(&self) {
         if let Some(file) = &self.background {
             let _ = file.sync_data();

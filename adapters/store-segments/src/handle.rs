@@ -2,17 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use bytes::Bytes;
 use messagelog::{
-    BodyKey, BodyReader, CHUNK_ROOM, ChunkSealer, ChunkSource, Committed, ConfigurationId, Extent,
-    INLINE_LIMIT, Journal, JournalSettings, LogError, LogKeys, NewRecord, Pending, Randomness,
-    RecordId, RecordQuery, Recovery, SealedBody, Spool, SpoolLimits, SpoolOwner, SpoolShare, Stamp,
-    StampForm, Store, StoredRecord, TAG_LENGTH,
+    BodyKey, BodyReader, CHUNK_ROOM, ChunkSealer, ChunkSource, Committed, ConfigurationId, DeadRun,
+    DeadSpace, Extent, INLINE_LIMIT, Journal, JournalSettings, LogError, LogKeys, NewRecord,
+    Pending, Randomness, RecordId, RecordQuery, Recovery, SealedBody, Spool, SpoolLimits,
+    SpoolOwner, SpoolShare, Stamp, StampForm, Store, StoredRecord, TAG_LENGTH, UnderWay,
 };
 use tokio::sync::oneshot;
 
@@ -62,6 +62,33 @@ impl LogSettings {
             acceptable_timestamp_failure: Duration::from_secs(14_400),
         }
     }
+}
+
+/// Opens a log that no process writes, for reading only; for example with the
+/// offline recovery twin.
+///
+/// # Errors
+/// The directory cannot be used, or no key fits.
+pub fn open_for_reading(
+    directory: &Path,
+    keys: LogKeys,
+) -> Result<Arc<Store<FileDirectory>>, LogError> {
+    if !directory.is_dir() {
+        return Err(LogError::NotFound(directory.display().to_string()));
+    }
+    let directory = Arc::new(FileDirectory::open(directory)?);
+    Store::open(&directory, keys).map(|(store, _)| store)
+}
+
+/// Wraps all data keys of a log that no process writes under `keys.current`;
+/// `keys.previous` or `keys.twin` open them. The segments are not touched.
+///
+/// # Errors
+/// The directory cannot be used, or no key fits. What was done stays done, and the
+/// call can be repeated.
+pub fn rotate_stopped(directory: &Path, keys: LogKeys) -> Result<(), LogError> {
+    let store = open_for_reading(directory, keys.clone())?;
+    store.rotate_log_key(keys, &mut SystemRandomness)
 }
 
 struct SystemRandomness;
@@ -195,7 +222,7 @@ impl MessageLog {
     pub fn body(&self, owner: SpoolOwner) -> BodyWriter {
         BodyWriter {
             log: self.clone(),
-            share: self.0.spool.share(owner),
+            share: Some(self.0.spool.share(owner)),
             sealing: None,
             frame: Vec::new(),
             len: 0,
@@ -335,7 +362,11 @@ impl MessageLog {
     /// # Errors
     /// A key file cannot be opened or written; the call can be repeated.
     pub async fn rotate_log_key(&self, keys: LogKeys) -> Result<(), LogError> {
-        self.ask(|reply| Command::Rotate(keys, reply)).await
+        let for_new = keys.clone();
+        self.ask(|reply| Command::Rotate(for_new, reply)).await?;
+        // Not on the writer's time: there may be thousands of segments.
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.rotate_log_key(keys, &mut SystemRandomness)).await
     }
 
     /// Flushes, seals and ends the log; afterwards everything is refused.
@@ -355,7 +386,8 @@ struct Sealing {
 /// Takes one body. Dropped before [`BodyWriter::finish`], what it wrote is dead space.
 pub struct BodyWriter {
     log: MessageLog,
-    share: SpoolShare,
+    /// Gone once the body is finished.
+    share: Option<SpoolShare>,
     sealing: Option<Sealing>,
     frame: Vec<u8>,
     len: u64,
@@ -388,7 +420,9 @@ impl BodyWriter {
     /// # Errors
     /// A quota is used up, the disk is full, or the log stopped.
     pub async fn write(&mut self, mut bytes: Bytes) -> Result<(), LogError> {
-        self.share.take(bytes.len() as u64)?;
+        if let Some(share) = &mut self.share {
+            share.take(bytes.len() as u64)?;
+        }
         self.len += bytes.len() as u64;
         while !bytes.is_empty() {
             if self.frame.len() == FULL {
@@ -443,6 +477,7 @@ impl BodyWriter {
             segment,
             offset,
             mut frame,
+            ..
         } = written?;
         if self.frame.is_empty() {
             frame.truncate(CHUNK_ROOM);
@@ -477,18 +512,52 @@ impl BodyWriter {
         while !self.under_way.is_empty() {
             self.settle().await?;
         }
-        let Some(sealing) = self.sealing else {
+        let (Some(sealing), Some(share)) = (self.sealing.take(), self.share.take()) else {
             return Err(LogError::Closed);
         };
+        let dead_space: Arc<dyn DeadSpace> = Arc::clone(&self.log.0.queue) as _;
         let source: Arc<dyn ChunkSource> = Arc::clone(&self.log.0.store) as _;
         SealedBody::new(
             sealing.key,
             self.len,
-            self.extents,
+            std::mem::take(&mut self.extents),
             STRIDE,
             source,
-            Some(self.share),
+            Some(UnderWay::new(share, dead_space)),
         )
+    }
+}
+
+impl Drop for BodyWriter {
+    fn drop(&mut self) {
+        // Settled chunks are whole ones; the writer itself notices those under way.
+        let mut runs: Vec<DeadRun> = self
+            .extents
+            .iter()
+            .map(|extent| {
+                let start = extent.offset - CHUNK_ROOM as u32;
+                DeadRun {
+                    segment: extent.segment,
+                    start,
+                    end: start + extent.count * STRIDE,
+                }
+            })
+            .collect();
+        let answers = self.under_way.drain(..);
+        runs.extend(answers.filter_map(|mut answer| match answer.try_recv() {
+            Ok(Ok(written)) => {
+                let start = written.offset - CHUNK_ROOM as u32;
+                Some(DeadRun {
+                    segment: written.segment,
+                    start,
+                    end: start + written.length,
+                })
+            }
+            _ => None,
+        }));
+        if !runs.is_empty() {
+            self.log.0.queue.report(runs);
+        }
     }
 }
 

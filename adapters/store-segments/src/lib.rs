@@ -10,7 +10,10 @@ mod export;
 mod files;
 mod handle;
 mod queue;
+mod secret_file;
 
 pub use export::{ArchiveSummary, Exported, container_name, write_archive, write_container};
 pub use files::{FileDirectory, LogFile};
-pub use handle::{BodyStream, BodyWriter, LogSettings, MessageLog};
+pub use handle::{
+    BodyStream, BodyWriter, LogSettings, MessageLog, open_for_reading, rotate_stopped,
+};

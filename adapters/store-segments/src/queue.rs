@@ -1,12 +1,13 @@
 //! The writer thread and what it is told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use messagelog::{
-    Committed, Journal, LogError, LogKeys, NewRecord, RecordId, Spare, SpareJob, Stamp, Store,
+    CHUNK_ROOM, Committed, DeadRun, DeadSpace, Journal, LogError, LogKeys, NewRecord, RecordId,
+    Spare, SpareJob, Stamp, Store,
 };
 use tokio::sync::oneshot;
 
@@ -21,6 +22,8 @@ pub struct Written {
     pub segment: u32,
     /// Offset of the sealed bytes.
     pub offset: u32,
+    /// Length of the whole frame.
+    pub length: u32,
     /// The buffer that was written.
     pub frame: Vec<u8>,
 }
@@ -37,8 +40,10 @@ pub enum Command {
     },
     /// Append a time-stamp, reply when it is durable.
     Stamp(Stamp, Reply<()>),
-    /// Wrap all data keys anew.
+    /// Wrap the data keys of new segments under other keys.
     Rotate(LogKeys, Reply<()>),
+    /// Chunks that no record will hold.
+    Dead(Vec<DeadRun>),
     /// The helper prepared a segment, or failed to.
     Spare(Option<Spare<LogFile>>),
     /// Flush, seal and end.
@@ -70,7 +75,10 @@ impl Queue {
 
     /// Hands a command over; false when the writer has ended.
     pub fn push(&self, command: Command) -> bool {
-        let urgent = !matches!(command, Command::Commit(..) | Command::Spare(_));
+        let urgent = !matches!(
+            command,
+            Command::Commit(..) | Command::Spare(_) | Command::Dead(_)
+        );
         let mut inner = self.lock();
         if inner.closed {
             return false;
@@ -120,6 +128,12 @@ impl Queue {
     }
 }
 
+impl DeadSpace for Queue {
+    fn report(&self, runs: Vec<DeadRun>) {
+        self.push(Command::Dead(runs));
+    }
+}
+
 /// Milliseconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now()
@@ -133,6 +147,8 @@ pub enum Chore {
     Seal(u32),
     /// Prepare a segment.
     Spare(SpareJob),
+    /// Give the room of chunks back that no record holds.
+    Reclaim(Vec<DeadRun>),
     /// Let what is written of bodies be on its way to the disk.
     Writeback,
 }
@@ -171,12 +187,15 @@ pub fn write_loop(
     let mut others: Vec<Reply<()>> = Vec::new();
     let mut unsealed: VecDeque<u32> = VecDeque::new();
     let mut since_hint = 0_usize;
+    let mut dead: Vec<DeadRun> = Vec::new();
     loop {
         queue.take(Duration::from_secs(1), &mut commands);
         if commands
             .iter()
-            .all(|command| matches!(command, Command::Commit(..)))
-            && !commands.is_empty()
+            .all(|command| matches!(command, Command::Commit(..) | Command::Dead(_)))
+            && commands
+                .iter()
+                .any(|command| matches!(command, Command::Commit(..)))
         {
             let length = window.length();
             if length > Duration::from_micros(50) {
@@ -203,12 +222,23 @@ pub fn write_loop(
                     reply,
                 } => {
                     since_hint += frame.len();
+                    let length = frame.len() as u32;
                     let written = journal.append_chunk(&mut frame, number, time);
-                    let _ = reply.send(written.map(|(segment, offset)| Written {
+                    let answer = reply.send(written.map(|(segment, offset)| Written {
                         segment,
                         offset,
+                        length,
                         frame,
                     }));
+                    if let Err(Ok(written)) = answer {
+                        // Nobody waits for it any more: its body was given up.
+                        let start = written.offset - CHUNK_ROOM as u32;
+                        dead.push(DeadRun {
+                            segment: written.segment,
+                            start,
+                            end: start + length,
+                        });
+                    }
                 }
                 Command::Stamp(stamp, reply) => match journal.append_stamp(stamp, time) {
                     Ok(()) => {
@@ -220,9 +250,11 @@ pub fn write_loop(
                     }
                 },
                 Command::Rotate(keys, reply) => {
-                    let _ = reply.send(journal.rotate_log_key(keys));
+                    journal.use_keys(keys);
+                    let _ = reply.send(Ok(()));
                 }
                 Command::Spare(spare) => journal.offer_spare(spare),
+                Command::Dead(runs) => dead.extend(runs),
                 Command::Close(reply) => closing = Some(reply),
             }
         }
@@ -256,6 +288,12 @@ pub fn write_loop(
                 unsealed.push_front(segment);
                 break;
             }
+        }
+        if !dead.is_empty()
+            && let Err(TrySendError::Full(Chore::Reclaim(runs))) =
+                chores.try_send(Chore::Reclaim(std::mem::take(&mut dead)))
+        {
+            dead = runs;
         }
         match journal.wants_spare(time) {
             Ok(Some(job)) => {
@@ -300,7 +338,7 @@ fn refuse(command: Command) {
         Command::Close(Some(reply)) => {
             let _ = reply.send(Ok(()));
         }
-        Command::Close(None) | Command::Spare(_) => {}
+        Command::Close(None) | Command::Spare(_) | Command::Dead(_) => {}
     }
 }
 
@@ -312,9 +350,15 @@ pub fn help_loop(
     retention: Option<Duration>,
 ) {
     let mut unsealed: Vec<u32> = Vec::new();
+    let mut dead: BTreeMap<u32, Vec<DeadRun>> = BTreeMap::new();
     loop {
         match chores.recv_timeout(Duration::from_secs(60)) {
             Ok(Chore::Seal(segment)) => unsealed.push(segment),
+            Ok(Chore::Reclaim(runs)) => {
+                for run in runs {
+                    dead.entry(run.segment).or_default().push(run);
+                }
+            }
             Ok(Chore::Writeback) => store.hint_writeback(),
             Ok(Chore::Spare(job)) => {
                 let spare = job.run(store);
@@ -342,6 +386,17 @@ pub fn help_loop(
             Err(error) => {
                 tracing::warn!(%error, segment, "a segment's index cannot be written yet");
                 true
+            }
+        });
+        dead.retain(|segment, runs| match store.is_sealed(*segment) {
+            Some(false) => true,
+            None => false,
+            Some(true) => {
+                match store.reclaim(*segment, std::mem::take(runs)) {
+                    Ok(bytes) => tracing::debug!(segment, bytes, "dead space given back"),
+                    Err(error) => tracing::warn!(%error, segment, "dead space"),
+                }
+                false
             }
         });
     }

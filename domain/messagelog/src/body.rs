@@ -14,9 +14,10 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
+use crate::dead_space::{DeadRun, UnderWay};
 use crate::error::LogError;
+use crate::frame::FRAME_HEADER;
 use crate::record::INLINE_LIMIT;
-use crate::spool::SpoolShare;
 
 /// Length of the authentication tag behind each sealed chunk.
 pub const TAG_LENGTH: usize = 16;
@@ -139,7 +140,39 @@ pub(crate) struct Inner {
     pub(crate) extents: Vec<Extent>,
     pub(crate) stride: u32,
     source: Arc<dyn ChunkSource>,
-    _share: Option<SpoolShare>,
+    under_way: Option<UnderWay>,
+}
+
+impl Inner {
+    fn runs(&self) -> Vec<DeadRun> {
+        let frame = FRAME_HEADER as u64;
+        let chunks = chunk_count(self.len);
+        let short = chunks * INLINE_LIMIT as u64 - self.len;
+        let mut seen = 0;
+        self.extents
+            .iter()
+            .map(|extent| {
+                seen += u64::from(extent.count);
+                let start = u64::from(extent.offset).saturating_sub(frame);
+                let whole = start + u64::from(extent.count) * u64::from(self.stride);
+                // The last chunk is as much shorter as it holds less.
+                let end = if seen == chunks { whole - short } else { whole };
+                DeadRun {
+                    segment: extent.segment,
+                    start: start as u32,
+                    end: end as u32,
+                }
+            })
+            .collect()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(under_way) = &self.under_way {
+            under_way.end(|| self.runs());
+        }
+    }
 }
 
 /// A complete body whose chunks are in the log's segments. It can be read at
@@ -165,7 +198,7 @@ impl SealedBody {
         extents: Vec<Extent>,
         stride: u32,
         source: Arc<dyn ChunkSource>,
-        share: Option<SpoolShare>,
+        under_way: Option<UnderWay>,
     ) -> Result<Self, LogError> {
         let chunks: u64 = extents.iter().map(|extent| u64::from(extent.count)).sum();
         if chunks != chunk_count(len) || chunks > u64::from(u32::MAX) {
@@ -181,7 +214,7 @@ impl SealedBody {
             extents,
             stride,
             source,
-            _share: share,
+            under_way,
         })))
     }
 
@@ -206,6 +239,13 @@ impl SealedBody {
             chunk: 0,
             left: self.len(),
             finished: false,
+        }
+    }
+
+    /// A record that holds the body is on its way to the disk.
+    pub(crate) fn keep(&self) {
+        if let Some(under_way) = &self.0.under_way {
+            under_way.keep();
         }
     }
 

@@ -17,7 +17,7 @@
 //! | offset | bytes | what |
 //! |---|---|---|
 //! | 0 | 4 | `TLF1` |
-//! | 4 | 1 | kind: 1 record, 2 chunk of a body, 3 time-stamp |
+//! | 4 | 1 | kind: 1 record, 2 chunk of a body, 3 time-stamp, 4 dead space |
 //! | 5 | 3 | zero |
 //! | 8 | 4 | length of the payload |
 //! | 12 | 4 | number within the segment (a chunk: its number within the body) |
@@ -31,6 +31,9 @@
 //! time-stamp's whole payload, is sealed with AES-256-GCM under the segment's
 //! data key; the nonce is eight zero bytes and the frame's number, the additional
 //! data are kind, segment, number and head. All integers are little-endian.
+//!
+//! Dead space stands where chunks of bodies were that no record holds; its payload
+//! is not looked at and has mostly been given back to the disk.
 
 /// Length of a segment's header.
 pub const SEGMENT_HEADER: usize = 64;
@@ -51,6 +54,8 @@ pub enum FrameKind {
     Chunk = 2,
     /// A time-stamp over records.
     Stamp = 3,
+    /// What chunks left that no record holds.
+    Dead = 4,
 }
 
 /// The header of a frame, checked.
@@ -100,6 +105,16 @@ impl FrameHeader {
         header[28..32].copy_from_slice(&crc.to_le_bytes());
     }
 
+    /// The header of dead space with a payload of `length` bytes.
+    pub fn dead(segment: u32, watermark: u32, length: u32) -> [u8; FRAME_HEADER] {
+        let mut header = [0; FRAME_HEADER];
+        Self::seal(FrameKind::Dead, segment, 0, watermark, &mut header);
+        header[8..12].copy_from_slice(&length.to_le_bytes());
+        let crc = crc32fast::hash(&header[..28]);
+        header[28..32].copy_from_slice(&crc.to_le_bytes());
+        header
+    }
+
     /// Reads a header that belongs to `segment`; `None` when it is not one.
     pub fn decode(bytes: &[u8], segment: u32) -> Option<Self> {
         let header = bytes.get(..FRAME_HEADER)?;
@@ -114,6 +129,7 @@ impl FrameHeader {
             1 => FrameKind::Record,
             2 => FrameKind::Chunk,
             3 => FrameKind::Stamp,
+            4 => FrameKind::Dead,
             _ => return None,
         };
         let length = u32_at(header, 8);

@@ -76,6 +76,7 @@ struct Waiting {
 /// A segment that is ready to be written.
 pub struct Spare<F> {
     number: u32,
+    rotations: u64,
     file: Arc<F>,
     key: Arc<SegmentKey>,
     size: u64,
@@ -84,6 +85,7 @@ pub struct Spare<F> {
 /// The work of preparing a segment ahead of its use; can run on any thread.
 pub struct SpareJob {
     number: u32,
+    rotations: u64,
     key: SegmentKey,
     key_file: Vec<u8>,
     size: u64,
@@ -114,6 +116,7 @@ impl SpareJob {
         match prepared {
             Ok(file) => Ok(Spare {
                 number: self.number,
+                rotations: self.rotations,
                 file,
                 key: Arc::new(self.key),
                 size: self.size,
@@ -150,6 +153,8 @@ pub struct Journal<D: SegmentDirectory> {
     current: Option<Current<D::File>>,
     spare: Option<Spare<D::File>>,
     spare_wanted: bool,
+    /// How often the operator's key was rotated: a spare from before is wrapped anew.
+    rotations: u64,
     next_segment: u32,
     buffer: Vec<u8>,
     scratch: Vec<u8>,
@@ -218,6 +223,7 @@ impl<D: SegmentDirectory> Journal<D> {
             current: None,
             spare: None,
             spare_wanted: false,
+            rotations: 0,
             next_segment,
             buffer: Vec::with_capacity(64 << 10),
             scratch: Vec::new(),
@@ -269,6 +275,7 @@ impl<D: SegmentDirectory> Journal<D> {
         })?;
         Ok(SpareJob {
             number,
+            rotations: self.rotations,
             key,
             key_file,
             size: if self.current.is_some() {
@@ -344,7 +351,10 @@ impl<D: SegmentDirectory> Journal<D> {
             }
         }
         let spare = match self.spare.take() {
-            Some(spare) => spare,
+            Some(spare) => {
+                self.wrap_anew(&spare)?;
+                spare
+            }
             None => {
                 let made = self.spare_job(now)?.run(&self.store);
                 if matches!(made, Err(LogError::NoSpace)) && !for_body {
@@ -522,6 +532,11 @@ impl<D: SegmentDirectory> Journal<D> {
                     shared: VecDeque::new(),
                 },
             );
+        }
+        for attachment in &record.attachments {
+            if let Attachment::Sealed(body) = attachment {
+                body.keep();
+            }
         }
         current.next_number += 1;
         current.key.seal(
@@ -761,11 +776,30 @@ impl<D: SegmentDirectory> Journal<D> {
         Ok(())
     }
 
-    /// Rotates the operator's key: every key file is wrapped under `keys.current`.
+    fn wrap_anew(&mut self, spare: &Spare<D::File>) -> Result<(), LogError> {
+        if spare.rotations == self.rotations {
+            return Ok(());
+        }
+        let wrapped = spare
+            .key
+            .wrap(&read(&self.store.keys), &mut *self.randomness)?;
+        self.store.write_whole(&key_name(spare.number), &wrapped)
+    }
+
+    /// Wraps the data keys of segments that are put to use from now on under
+    /// `keys.current`; the others are for [`Store::rotate_log_key`].
+    pub fn use_keys(&mut self, keys: LogKeys) {
+        self.rotations += 1;
+        *write(&self.store.keys) = keys;
+    }
+
+    /// Rotates the operator's key: every key file is wrapped under `keys.current`, that
+    /// of a segment under preparation before the segment is put to use.
     ///
     /// # Errors
     /// As [`Store::rotate_log_key`].
     pub fn rotate_log_key(&mut self, keys: LogKeys) -> Result<(), LogError> {
+        self.use_keys(keys.clone());
         self.store.rotate_log_key(keys, &mut *self.randomness)
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::twin::RecoveryTwin;
+
 /// The operator's 32-byte key, which wraps the data keys of the segments. Wiped
 /// when dropped; never printed.
 #[derive(Clone)]
@@ -33,9 +35,12 @@ pub struct LogKeys {
     pub current: LogKey,
     /// Earlier keys under which old segments may still be wrapped.
     pub previous: Vec<LogKey>,
-    /// Public key (DER `SubjectPublicKeyInfo`, RSA of at least 2048 bits) whose
-    /// private twin, kept offline, can open every segment as well.
+    /// Public key (DER `SubjectPublicKeyInfo`, RSA of at least 2048 bits or P-256)
+    /// whose private twin, kept offline, can open every segment as well.
     pub recovery: Option<Vec<u8>>,
+    /// The private twin itself, brought out when the operator's key is lost. Opens
+    /// the segments that were written while its public key was `recovery`.
+    pub twin: Option<RecoveryTwin>,
 }
 
 impl LogKeys {
@@ -45,6 +50,20 @@ impl LogKeys {
             current,
             previous: Vec::new(),
             recovery: None,
+            twin: None,
+        }
+    }
+
+    /// The keys after a rotation to `new`: those in use so far come behind it.
+    #[must_use]
+    pub fn rotated_to(&self, new: LogKey) -> Self {
+        let mut previous = vec![self.current.clone()];
+        previous.extend(self.previous.iter().cloned());
+        Self {
+            current: new,
+            previous,
+            recovery: self.recovery.clone(),
+            twin: self.twin.clone(),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod body;
 mod codec;
 mod configurations;
+mod dead_space;
 mod delta;
 mod error;
 mod find;
@@ -22,10 +23,12 @@ mod segment_key;
 mod spool;
 mod stamp;
 mod store;
+mod twin;
 
 pub use body::{
     BodyKey, BodyReader, ChunkSealer, ChunkSource, Extent, SealedBody, TAG_LENGTH, chunk_count,
 };
+pub use dead_space::{DeadRun, DeadSpace, UnderWay};
 pub use error::LogError;
 pub use find::Pending;
 pub use frame::FRAME_HEADER as CHUNK_ROOM;
@@ -41,3 +44,4 @@ pub use segment_key::{Randomness, recovery_part};
 pub use spool::{Spool, SpoolLimits, SpoolOwner, SpoolShare};
 pub use stamp::{MAX_BATCH, Stamp, StampForm, StampPlace, hash_chain_result};
 pub use store::Store;
+pub use twin::RecoveryTwin;

@@ -95,6 +95,16 @@ pub trait SegmentFile: Send + Sync + 'static {
     /// The operating system's.
     fn truncate(&self, len: u64) -> io::Result<()>;
 
+    /// Gives back the room of a stretch, which reads as zeros afterwards; the length
+    /// stays. Where that is not possible nothing happens.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        let _ = (offset, length);
+        Ok(())
+    }
+
     /// Asks for the bytes written so far to be on their way to the disk, so that
     /// a later `sync` has less to do. Never an error, never a promise.
     fn hint_writeback(&self) {}

@@ -54,91 +54,7 @@ impl<D: SegmentDirectory> Journal<D> {
                 .clamp(64 << 10, settings.segment_size.clamp(64 << 10, 2 << 30)),
             ..settings
         };
-        let store = Store::new(Arc::clone(&directory), keys);
-        let mut recovery = Recovery::default();
-        let names = directory.list()?;
-        let mut last = 0;
-        let mut segments = BTreeSet::new();
-        for name in &names {
-            if name.ends_with(".tmp") {
-                directory.remove(name)?;
-            } else if let Some(id) = configuration_of(name) {
-                write(&store.configurations).insert(id);
-            } else if let Some((number, ending)) = segment_of(name) {
-                last = last.max(number);
-                if ending == "segment" {
-                    segments.insert(number);
-                }
-            }
-        }
-        for name in &names {
-            if let Some((number, ending)) = segment_of(name)
-                && ending != "segment"
-                && !segments.contains(&number)
-                && !name.ends_with(".tmp")
-            {
-                directory.remove(name)?;
-            }
-        }
-        let mut to_seal = Vec::new();
-        for number in segments {
-            if let Some(summary) = store.stored_summary(number) {
-                let segment = Segment {
-                    number,
-                    key: Default::default(),
-                    state: State::Sealed(summary).into(),
-                };
-                write(&store.segments).insert(number, Arc::new(segment));
-                continue;
-            }
-            let file = directory.open(&segment_name(number))?;
-            let found = scan(&*file, number)?;
-            if found.empty {
-                drop(file);
-                for name in [
-                    index_name(number),
-                    stamped_name(number),
-                    key_name(number),
-                    segment_name(number),
-                ] {
-                    if names.contains(&name) {
-                        directory.remove(&name)?;
-                    }
-                }
-                continue;
-            }
-            make_durable(&*file, &found)?;
-            recovery.scanned.push(number);
-            recovery
-                .damaged
-                .extend(found.damaged.iter().map(|(from, to)| (number, *from, *to)));
-            store.add_live(number, file, None, found.contents);
-            to_seal.push(number);
-        }
-        directory.sync()?;
-        // A wrong key is an operator's slip: better noticed before anything is
-        // written under it.
-        if let Some(newest) = store.all_segments().last() {
-            match store.key(newest) {
-                Ok(_) | Err(LogError::NotFound(_) | LogError::Damaged { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        read_coverage(&store, &mut recovery)?;
-        for number in to_seal {
-            // Without room for the index the segment stays in memory.
-            match store.seal(number) {
-                Ok(()) | Err(LogError::NoSpace) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        match store.note_fully_stamped() {
-            Ok(()) | Err(LogError::NoSpace) => {}
-            Err(error) => return Err(error),
-        }
-        store.renew_oldest_pending()?;
-        recovery.records = store.record_count();
-        recovery.pending = store.pending_count();
+        let (store, recovery, last) = recover(&directory, keys)?;
         let next = last.checked_add(1).ok_or(LogError::TooLarge {
             what: "the number of segments",
             limit: u64::from(u32::MAX),
@@ -149,6 +65,109 @@ impl<D: SegmentDirectory> Journal<D> {
             Err(error) => Err(error),
         }
     }
+}
+
+impl<D: SegmentDirectory> Store<D> {
+    /// Opens the log in a directory for reading only: nothing can be appended.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open(directory: &Arc<D>, keys: LogKeys) -> Result<(Arc<Self>, Recovery), LogError> {
+        recover(directory, keys).map(|(store, recovery, _)| (store, recovery))
+    }
+}
+
+/// Finds out what an earlier run left behind; also the highest number of a segment.
+fn recover<D: SegmentDirectory>(
+    directory: &Arc<D>,
+    keys: LogKeys,
+) -> Result<(Arc<Store<D>>, Recovery, u32), LogError> {
+    let store = Store::new(Arc::clone(directory), keys);
+    let mut recovery = Recovery::default();
+    let names = directory.list()?;
+    let mut last = 0;
+    let mut segments = BTreeSet::new();
+    for name in &names {
+        if name.ends_with(".tmp") {
+            directory.remove(name)?;
+        } else if let Some(id) = configuration_of(name) {
+            write(&store.configurations).insert(id);
+        } else if let Some((number, ending)) = segment_of(name) {
+            last = last.max(number);
+            if ending == "segment" {
+                segments.insert(number);
+            }
+        }
+    }
+    for name in &names {
+        if let Some((number, ending)) = segment_of(name)
+            && ending != "segment"
+            && !segments.contains(&number)
+            && !name.ends_with(".tmp")
+        {
+            directory.remove(name)?;
+        }
+    }
+    let mut to_seal = Vec::new();
+    for number in segments {
+        if let Some(summary) = store.stored_summary(number) {
+            let segment = Segment {
+                number,
+                key: Default::default(),
+                state: State::Sealed(summary).into(),
+            };
+            write(&store.segments).insert(number, Arc::new(segment));
+            continue;
+        }
+        let file = directory.open(&segment_name(number))?;
+        let found = scan(&*file, number)?;
+        if found.empty {
+            drop(file);
+            for name in [
+                index_name(number),
+                stamped_name(number),
+                key_name(number),
+                segment_name(number),
+            ] {
+                if names.contains(&name) {
+                    directory.remove(&name)?;
+                }
+            }
+            continue;
+        }
+        make_durable(&*file, &found)?;
+        recovery.scanned.push(number);
+        recovery
+            .damaged
+            .extend(found.damaged.iter().map(|(from, to)| (number, *from, *to)));
+        store.add_live(number, file, None, found.contents);
+        to_seal.push(number);
+    }
+    directory.sync()?;
+    // A wrong key is an operator's slip: better noticed before anything is
+    // written under it.
+    if let Some(newest) = store.all_segments().last() {
+        match store.key(newest) {
+            Ok(_) | Err(LogError::NotFound(_) | LogError::Damaged { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    read_coverage(&store, &mut recovery)?;
+    for number in to_seal {
+        // Without room for the index the segment stays in memory.
+        match store.seal(number) {
+            Ok(()) | Err(LogError::NoSpace) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    match store.note_fully_stamped() {
+        Ok(()) | Err(LogError::NoSpace) => {}
+        Err(error) => return Err(error),
+    }
+    store.renew_oldest_pending()?;
+    recovery.records = store.record_count();
+    recovery.pending = store.pending_count();
+    Ok((store, recovery, last))
 }
 
 /// Reads which records have time-stamps, for the segments that have no list of

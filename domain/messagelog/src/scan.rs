@@ -84,6 +84,9 @@ pub fn frame_at<F: SegmentFile>(
     if offset + FRAME_HEADER as u64 + u64::from(header.length) > file.len()? {
         return Ok(None);
     }
+    if header.kind == FrameKind::Dead {
+        return Ok(Some(header));
+    }
     payload.resize(header.length as usize, 0);
     let whole = read_full(file, offset + FRAME_HEADER as u64, payload)?;
     Ok((whole && header.fits(payload)).then_some(header))
@@ -167,7 +170,7 @@ pub fn scan<F: SegmentFile>(file: &F, segment: u32) -> Result<Scan, LogError> {
                 number: header.number,
                 offset: place,
             }),
-            FrameKind::Chunk => {}
+            FrameKind::Chunk | FrameKind::Dead => {}
         }
         offset += FRAME_HEADER as u64 + u64::from(header.length);
     }

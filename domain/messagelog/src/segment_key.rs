@@ -12,14 +12,13 @@
 //! | 24 | 12 | nonce |
 //! | 36 | 48 | data key sealed with AES-256-GCM under the log key; additional data: the 16 bytes from 0 |
 //! | 84 | 2 | length of the recovery part |
-//! | 86 | n | data key encrypted with RSA-OAEP (SHA-256, MGF1 SHA-256) for the recovery twin |
+//! | 86 | n | data key encrypted for the recovery twin (module `twin`) |
 //! | | 4 | CRC-32 of everything before |
 
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use zeroize::Zeroizing;
 
 use crate::error::LogError;
@@ -175,7 +174,7 @@ impl SegmentKey {
     /// The segment's key file under the current log key.
     ///
     /// # Errors
-    /// The recovery key is not a usable RSA key, or the generator failed.
+    /// The recovery key is not a usable one, or the generator failed.
     pub fn wrap(
         &self,
         keys: &LogKeys,
@@ -200,7 +199,7 @@ impl SegmentKey {
         file.extend_from_slice(&wrapped);
         file.extend_from_slice(tag.as_ref());
         let recovery = match &keys.recovery {
-            Some(spki) => encrypt_for_twin(spki, &self.key)?,
+            Some(spki) => crate::twin::encrypt(spki, &self.key)?,
             None => Vec::new(),
         };
         file.extend_from_slice(&(recovery.len() as u16).to_le_bytes());
@@ -251,12 +250,21 @@ impl SegmentKey {
                 }
             }
         }
+        if let Some(twin) = &keys.twin
+            && let Some(part) = recovery_part(content).filter(|part| !part.is_empty())
+            && let Some(data_key) = twin.decrypt(part)
+        {
+            let unwrapped = Self::new(segment, data_key)?;
+            if unwrapped.check()[..] == content[8..16] {
+                return Ok(unwrapped);
+            }
+        }
         Err(LogError::WrongLogKey { segment })
     }
 }
 
 /// The recovery part of a key file: the data key of the segment, encrypted for
-/// the offline twin with RSA-OAEP (SHA-256, MGF1 SHA-256). Empty without a twin.
+/// the offline twin (RSA-OAEP with SHA-256, or over P-256). Empty without a twin.
 pub fn recovery_part(file: &[u8]) -> Option<&[u8]> {
     let length = u16::from_le_bytes([*file.get(84)?, *file.get(85)?]);
     file.get(86..86 + usize::from(length))
@@ -268,28 +276,13 @@ fn frame_nonce(number: u32) -> Nonce {
     Nonce::assume_unique_for_key(bytes)
 }
 
-fn encrypt_for_twin(spki: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, LogError> {
-    const WHAT: &str = "the recovery key is not an RSA public key of at least 2048 bits";
-    let bad = |_| LogError::BadKey(WHAT);
-    let public = PublicEncryptingKey::from_der(spki).map_err(|_| LogError::BadKey(WHAT))?;
-    if public.key_size_bits() < 2048 {
-        return Err(LogError::BadKey(WHAT));
-    }
-    let public = OaepPublicEncryptingKey::new(public).map_err(bad)?;
-    let mut out = vec![0; public.ciphertext_size()];
-    let length = public
-        .encrypt(&OAEP_SHA256_MGF1SHA256, key, &mut out, None)
-        .map_err(bad)?
-        .len();
-    out.truncate(length);
-    Ok(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::twin::RecoveryTwin;
     use aws_lc_rs::encoding::AsDer;
-    use aws_lc_rs::rsa::{KeySize, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+    use aws_lc_rs::rsa::{KeySize, PrivateDecryptingKey};
+    use pki::{KeyType, Signer, SoftwareKey};
 
     struct Counting(u8);
     impl Randomness for Counting {
@@ -310,6 +303,7 @@ mod tests {
             current: LogKey::new([1; 32]),
             previous: Vec::new(),
             recovery: Some(spki.as_ref().to_vec()),
+            twin: None,
         };
         let mut random = Counting(0);
         let key = SegmentKey::generate(4, &mut random).unwrap();
@@ -341,6 +335,7 @@ mod tests {
             current: LogKey::new([2; 32]),
             previous: vec![LogKey::new([1; 32])],
             recovery: None,
+            twin: None,
         };
         let rotated = SegmentKey::unwrap(&file, 4, &new)
             .unwrap()
@@ -358,16 +353,26 @@ mod tests {
             assert!(SegmentKey::unwrap(&file[..cut], 4, &old).is_err());
         }
 
-        let private = OaepPrivateDecryptingKey::new(twin).unwrap();
-        let mut plain = vec![0; private.min_output_size()];
-        let plain = private
-            .decrypt(
-                &OAEP_SHA256_MGF1SHA256,
-                recovery_part(&file).unwrap(),
-                &mut plain,
-                None,
-            )
-            .unwrap();
-        assert_eq!(plain, key.key.as_ref());
+        let lost = |twin: RecoveryTwin| LogKeys {
+            twin: Some(twin),
+            ..LogKeys::only(LogKey::new([9; 32]))
+        };
+        let twin = RecoveryTwin::from_pkcs8_der(twin.as_der().unwrap().as_ref()).unwrap();
+        let opened = SegmentKey::unwrap(&file, 4, &lost(twin.clone())).unwrap();
+        assert_eq!(opened.key, key.key);
+        let other = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
+        let other = RecoveryTwin::from_pkcs8_der(other.as_der().unwrap().as_ref()).unwrap();
+        assert!(SegmentKey::unwrap(&file, 4, &lost(other)).is_err());
+
+        let curve = SoftwareKey::generate(KeyType::EcP256).unwrap();
+        let with_curve = LogKeys {
+            recovery: Some(curve.public_key().spki_der().to_vec()),
+            ..LogKeys::only(LogKey::new([1; 32]))
+        };
+        let file = key.wrap(&with_curve, &mut random).unwrap();
+        let curve = RecoveryTwin::from_pkcs8_der(&curve.to_pkcs8_der().unwrap()).unwrap();
+        let opened = SegmentKey::unwrap(&file, 4, &lost(curve)).unwrap();
+        assert_eq!(opened.key, key.key);
+        assert!(SegmentKey::unwrap(&file, 4, &lost(twin)).is_err());
     }
 }

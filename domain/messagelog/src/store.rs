@@ -507,6 +507,19 @@ impl<D: SegmentDirectory> Store<D> {
         (tables % BLOCK as u64 == 0).then_some(summary)
     }
 
+    /// The keys in use, followed by `new` as the current one: for a rotation.
+    pub fn keys_rotated_to(&self, new: crate::keys::LogKey) -> LogKeys {
+        read(&self.keys).rotated_to(new)
+    }
+
+    /// Bytes of disk that can still be reserved.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn free_space(&self) -> Result<u64, LogError> {
+        Ok(self.directory.free_space()?)
+    }
+
     /// Wraps every segment's data key under `keys.current`; the segments
     /// themselves are not touched. `keys.previous` must hold the keys in use so far.
     ///
@@ -520,7 +533,11 @@ impl<D: SegmentDirectory> Store<D> {
     ) -> Result<(), LogError> {
         *write(&self.keys) = keys.clone();
         for segment in self.all_segments() {
-            let key = self.key(&segment)?;
+            let key = match self.key(&segment) {
+                // Deleted meanwhile, after the retention period.
+                Err(LogError::NotFound(_)) if self.segment(segment.number).is_none() => continue,
+                key => key?,
+            };
             self.write_whole(&key_name(segment.number), &key.wrap(&keys, randomness)?)?;
         }
         Ok(())

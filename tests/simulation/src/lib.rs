@@ -353,6 +353,10 @@ impl SegmentFile for ForgetfulFile {
         Ok(())
     }
 
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        self.write_at(offset, &vec![0; length as usize])
+    }
+
     fn len(&self) -> io::Result<u64> {
         Ok(self.disk.lock().inodes[self.inode].seen.len() as u64)
     }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use messagelog::{
-    Attachment, BodyKey, CHUNK_ROOM, ChunkSealer, ConfigurationId, Direction, Extent, INLINE_LIMIT,
-    Journal, JournalSettings, LogError, LogKey, LogKeys, MessageKind, NewRecord, RecordId,
-    RecordQuery, SealedBody, Side, Stamp, StampForm, Store, TAG_LENGTH,
+    Attachment, BodyKey, CHUNK_ROOM, ChunkSealer, ConfigurationId, DeadRun, Direction, Extent,
+    INLINE_LIMIT, Journal, JournalSettings, LogError, LogKey, LogKeys, MessageKind, NewRecord,
+    RecordId, RecordQuery, SealedBody, Side, Stamp, StampForm, Store, TAG_LENGTH,
 };
 use simulation::{ForgetfulDisk, Random};
 use xroad_id::{ClientId, ServiceId};
@@ -48,6 +48,8 @@ struct World {
     configurations: Vec<ConfigurationId>,
     all_ids: HashSet<RecordId>,
     counter: u64,
+    /// Frames of bodies that nobody holds any more.
+    dead: Vec<DeadRun>,
     stats: Stats,
 }
 
@@ -61,6 +63,7 @@ struct Stats {
     stamps: u64,
     expired: usize,
     rotations: u64,
+    reclaimed: u64,
 }
 
 type SimJournal = Journal<ForgetfulDisk>;
@@ -91,6 +94,7 @@ impl World {
             configurations: Vec::new(),
             all_ids: HashSet::new(),
             counter: 0,
+            dead: Vec::new(),
             stats: Stats::default(),
         }
     }
@@ -171,7 +175,7 @@ impl World {
         &mut self,
         journal: &mut SimJournal,
         length: usize,
-    ) -> Result<(SealedBody, Vec<u8>), LogError> {
+    ) -> Result<((SealedBody, Vec<Extent>), Vec<u8>), LogError> {
         let content = self.random.bytes(length);
         let mut key = [0; 32];
         key.copy_from_slice(&self.random.bytes(32));
@@ -197,8 +201,9 @@ impl World {
         self.stats.bodies += 1;
         let stride = (CHUNK_ROOM + INLINE_LIMIT + TAG_LENGTH) as u32;
         let source = Arc::clone(journal.store()) as _;
+        let places = extents.clone();
         let body = SealedBody::new(key, length as u64, extents, stride, source, None)?;
-        Ok((body, content))
+        Ok(((body, places), content))
     }
 
     fn record(&mut self, attachments: Vec<Attachment>) -> NewRecord {
@@ -234,7 +239,7 @@ impl World {
             if count > 1 && self.random.one_in(5) {
                 let length = 1 + self.random.below(400_000) as usize;
                 match self.body(journal, length) {
-                    Ok((body, content)) => {
+                    Ok(((body, _), content)) => {
                         sealed.push(Attachment::Sealed(body));
                         contents.push(content);
                     }
@@ -338,14 +343,24 @@ impl World {
             }
             10 | 11 => {
                 let length = 1 + self.random.below(300_000) as usize;
-                // A refused message: its body stays dead.
-                self.body(journal, length).map(drop)
+                // A refused message: its body is dead.
+                let (body, _) = self.body(journal, length)?;
+                self.dead.extend(dead_runs(&body));
+                Ok(())
             }
             12..15 => self.stamp(journal),
             15 => self.keep(journal),
             16 => {
                 for segment in journal.take_unsealed() {
                     journal.store().seal(segment)?;
+                }
+                for segment in journal.store().segments() {
+                    if journal.store().is_sealed(segment) != Some(true) {
+                        continue;
+                    }
+                    let runs = self.dead.extract_if(.., |run| run.segment == segment);
+                    let runs = runs.collect();
+                    self.stats.reclaimed += journal.store().reclaim(segment, runs)?;
                 }
                 Ok(())
             }
@@ -374,19 +389,34 @@ impl World {
             _ => {
                 let mut key = [0; 32];
                 key.copy_from_slice(&self.random.bytes(32));
-                let mut previous = self.keys.previous.clone();
-                previous.push(self.keys.current.clone());
-                self.keys = LogKeys {
-                    current: LogKey::new(key),
-                    previous,
-                    recovery: None,
-                };
+                self.keys = self.keys.rotated_to(LogKey::new(key));
                 journal.rotate_log_key(self.keys.clone())?;
+                // From here on the key before is not needed any more.
+                self.keys = LogKeys::only(self.keys.current.clone());
                 self.stats.rotations += 1;
                 Ok(())
             }
         }
     }
+}
+
+/// The frames of a body, one by one.
+fn dead_runs(body: &(SealedBody, Vec<Extent>)) -> Vec<DeadRun> {
+    let (body, extents) = body;
+    let mut left = body.len();
+    extents
+        .iter()
+        .map(|extent| {
+            let content = left.min(INLINE_LIMIT as u64);
+            left -= content;
+            let start = extent.offset - CHUNK_ROOM as u32;
+            DeadRun {
+                segment: extent.segment,
+                start,
+                end: start + (CHUNK_ROOM + TAG_LENGTH) as u32 + content as u32,
+            }
+        })
+        .collect()
 }
 
 fn run(seed: u64, steps: usize) -> Stats {
@@ -480,11 +510,13 @@ fn whatever_was_promised_survives() {
         total.stamps += stats.stamps;
         total.expired += stats.expired;
         total.rotations += stats.rotations;
+        total.reclaimed += stats.reclaimed;
     }
     println!("{total:?}");
     if seeds().len() >= 20 {
         assert!(total.commits > 1000 && total.cuts > 20 && total.failed_syncs > 5);
         assert!(total.full > 5 && total.bodies > 50 && total.stamps > 50 && total.expired > 0);
+        assert!(total.reclaimed > 100_000);
     }
 }
 
