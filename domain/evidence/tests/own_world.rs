@@ -453,3 +453,32 @@ fn names_of_containers() {
     let long = container_name(&"x".repeat(500), Direction::Request, 1);
     assert_eq!(long.len(), 226 + "-request-1.asice".len());
 }
+
+#[test]
+fn a_fault_of_a_service_is_evidence_of_its_signer() {
+    const FAULT: &[u8] = b"<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><s:Fault><faultcode>s:Server</faultcode><faultstring>no</faultstring></s:Fault></s:Body></s:Envelope>";
+    let world = World::new();
+    let configuration = world.configuration(false);
+    let judge_message = |message: &'static [u8]| {
+        let digest = sha512(message);
+        let signature = world.sign(&SignatureTarget::Message(&digest), &world.good());
+        let token = world.token(Signature::decode(&signature).unwrap().value());
+        let parts = StoredMessage {
+            message,
+            ..stored(
+                &world,
+                &signature,
+                None,
+                Some(StoredTimeStamp::Single(&token)),
+            )
+        };
+        judge(container(&parts, &[]), &configuration)
+    };
+    let report = judge_message(FAULT);
+    assert_eq!(report.verdict, Verdict::Valid, "{report}");
+    assert_eq!(report.message, None);
+    assert_eq!(report.signer.as_ref().unwrap().member, "KG/COM/80000001");
+    assert_eq!(report.warnings.len(), 1);
+    // What is no message at all still proves nothing.
+    assert_eq!(code(&judge_message(b"hello")), "invalid_message");
+}
