@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -291,10 +291,24 @@ impl<'a> Archive<'a> {
             .map_err(|error| format!("{name}: {error}"))?;
         let mut bytes = Vec::new();
         entry
-            .take(LARGEST)
+            .take(LARGEST + 1)
             .read_to_end(&mut bytes)
             .map_err(|error| format!("{name}: {error}"))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(format!("{name} is too large"));
+        }
         Ok(bytes)
+    }
+
+    /// A container in a file of its own, which may be larger than the memory.
+    fn unpack(&mut self, name: &str) -> Result<File, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+        let mut entry = self.zip.by_name(name).map_err(|error| failed(&error))?;
+        let mut file = tempfile::tempfile().map_err(|error| failed(&error))?;
+        std::io::copy(&mut entry, &mut file).map_err(|error| failed(&error))?;
+        file.seek(SeekFrom::Start(0))
+            .map_err(|error| failed(&error))?;
+        Ok(file)
     }
 
     /// Which configuration each container goes with.
@@ -436,7 +450,7 @@ async fn verify_archive(
     };
     let mut worst = 0;
     for name in archive.containers.clone() {
-        let bytes = archive.read(&name).map_err(Unjudged::Usage)?;
+        let container = archive.unpack(&name).map_err(Unjudged::Usage)?;
         let id = index.get(&name);
         let configuration = given.as_ref().or_else(|| match id {
             Some(id) => verified.get(id),
@@ -444,7 +458,7 @@ async fn verify_archive(
             None if verified.len() == 1 => verified.values().next(),
             None => None,
         });
-        let report = verify_container(Cursor::new(bytes), configuration, options)
+        let report = verify_container(container, configuration, options)
             .map_err(|error| Unjudged::Usage(format!("{name}: {error}")))?;
         println!("{name}");
         print!("{report}");
