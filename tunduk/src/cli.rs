@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use telemetry::Format;
 
 use crate::{
-    bench, call, central_server, children, demo, evidence, globalconf, registry_server,
+    bench, call, central_server, children, demo, evidence, globalconf, log, registry_server,
     security_server, token, trust_server,
 };
 
@@ -50,6 +50,9 @@ enum Command {
     /// The helper that derives a key from a PIN
     #[command(name = keystore::HELPER_SUBCOMMAND, hide = true)]
     TokenUnlockHelper,
+    /// The message log of a Security Server
+    #[command(subcommand)]
+    Log(log::Log),
     /// Run a Security Server
     SecurityServer(security_server::SecurityServerArguments),
     /// Run a Central Server
@@ -136,6 +139,7 @@ async fn run(command: Command) -> ExitCode {
             call::Outcome::Usage => ExitCode::from(USAGE),
         },
         Command::Globalconf(arguments) => printed(globalconf::run(arguments).await),
+        Command::Log(arguments) => printed(log::run(arguments).await),
         Command::Evidence(arguments) => ExitCode::from(evidence::run(arguments).await),
         Command::Demo(arguments) => match demo::run(arguments, interrupted()).await {
             Ok(true) => ExitCode::SUCCESS,

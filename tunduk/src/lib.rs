@@ -13,6 +13,7 @@ mod endpoints;
 mod evidence;
 mod globalconf;
 pub mod instance;
+mod log;
 mod narrator;
 mod parties;
 mod random;

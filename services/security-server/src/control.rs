@@ -1,5 +1,6 @@
 //! What an administrator asks a running server for, over a socket in the file system
-//! that only the server's user can open: evidence, time-stamped at once.
+//! that only the server's user can open: evidence, time-stamped at once, the state of the
+//! message log, another key for it.
 //!
 //! A request is one line of JSON. The answer is one line of JSON and, for an export,
 //! the bytes of the archive.
@@ -9,15 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::SecurityServerSettings;
-use messagelog::{Direction, RecordQuery};
+use messagelog::{Direction, LogKey, RecordQuery};
 use serde::{Deserialize, Serialize};
 use store_segments::{Exported, MessageLog};
+use time::OffsetDateTime;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
 use transport::{HttpClient, PoolLimits};
 use xroad_id::ClientId;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::configuration_client::load_directory;
+use crate::log_tasks::LogStatus;
 use crate::start::{RunError, authorities, open_log};
 use crate::timestamper::Timestamper;
 
@@ -57,13 +62,38 @@ pub struct ExportSummary {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Answer {
+pub(crate) enum Answer {
     Export(ExportSummary),
+    Status(LogStatus),
+    Done,
     Error(String),
 }
 
+/// Text that is wiped when it is dropped.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SecretText(pub(crate) String);
+
+impl Drop for SecretText {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// What the server is asked for.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Request {
+    Export(ExportRequest),
+    Status,
+    RotateLogKey {
+        /// The new key in hexadecimal; the socket is the administrator's alone.
+        key: SecretText,
+    },
+}
+
 impl ExportRequest {
-    fn query(&self) -> Result<RecordQuery, String> {
+    pub(crate) fn query(&self) -> Result<RecordQuery, String> {
         Ok(RecordQuery {
             query_id: self.query_id.clone(),
             party: self
@@ -133,6 +163,7 @@ pub fn serve(
     config_path: &Path,
     log: MessageLog,
     timestamper: Timestamper,
+    log_directory: PathBuf,
 ) -> std::io::Result<tokio::task::JoinHandle<()>> {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder_of(config_path)?;
@@ -143,12 +174,12 @@ pub fn serve(
     }
     let listener = UnixListener::bind(&address)?;
     std::fs::set_permissions(&address, std::fs::Permissions::from_mode(0o600))?;
-    let shared = Arc::new((log, timestamper));
+    let shared = Arc::new((log, timestamper, log_directory));
     Ok(tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             let shared = Arc::clone(&shared);
             tokio::spawn(async move {
-                if let Err(error) = answer(stream, &shared.0, &shared.1).await {
+                if let Err(error) = answer(stream, &shared.0, &shared.1, &shared.2).await {
                     tracing::debug!(%error, "an administrator's connection");
                 }
             });
@@ -160,19 +191,24 @@ async fn answer(
     stream: UnixStream,
     log: &MessageLog,
     timestamper: &Timestamper,
+    log_directory: &Path,
 ) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut line = String::new();
+    let mut line = Zeroizing::new(String::new());
     BufReader::new(read.take(LONGEST))
         .read_line(&mut line)
         .await?;
-    let exported = match serde_json::from_str::<ExportRequest>(&line) {
-        Ok(request) => export(log, timestamper, &request).await,
-        Err(error) => Err(error.to_string()),
-    };
-    let (answer, exported) = match exported {
-        Ok(exported) => (Answer::Export(summary(&exported)), Some(exported)),
-        Err(error) => (Answer::Error(error), None),
+    let (answer, exported) = match serde_json::from_str(&line) {
+        Ok(Request::Export(request)) => match export(log, timestamper, &request).await {
+            Ok(exported) => (Answer::Export(summary(&exported)), Some(exported)),
+            Err(error) => (Answer::Error(error), None),
+        },
+        Ok(Request::Status) => (Answer::Status(status(log, log_directory)), None),
+        Ok(Request::RotateLogKey { key }) => match rotate(log, &key.0).await {
+            Ok(()) => (Answer::Done, None),
+            Err(error) => (Answer::Error(error), None),
+        },
+        Err(error) => (Answer::Error(error.to_string()), None),
     };
     let mut line = serde_json::to_vec(&answer).map_err(std::io::Error::other)?;
     line.push(b'\n');
@@ -192,6 +228,69 @@ async fn answer(
         }
     }
     write.shutdown().await
+}
+
+fn status(log: &MessageLog, directory: &Path) -> LogStatus {
+    let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+    let refuses = log
+        .accepts(u64::try_from(now).unwrap_or(0))
+        .err()
+        .map(|error| error.to_string());
+    LogStatus::of(log.store(), directory, refuses, true)
+}
+
+async fn rotate(log: &MessageLog, key: &str) -> Result<(), String> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(key, bytes.as_mut())
+        .map_err(|_| "the key must be 64 hexadecimal digits".to_owned())?;
+    let keys = log.store().keys_rotated_to(LogKey::new(*bytes));
+    log.rotate_log_key(keys)
+        .await
+        .map_err(|error| error.to_string())?;
+    tracing::info!("the message log opens with another key now");
+    Ok(())
+}
+
+/// Asks the running server; `None` when none runs.
+pub(crate) async fn ask_server(
+    config_path: &Path,
+    request: &Request,
+) -> Result<Option<Answer>, String> {
+    let folder =
+        folder_of(config_path).map_err(|error| format!("{}: {error}", config_path.display()))?;
+    match UnixStream::connect(address(&folder)).await {
+        Ok(stream) => ask(stream, request).await.map(|(answer, _)| Some(answer)),
+        Err(_) => Ok(None),
+    }
+}
+
+async fn ask(
+    stream: UnixStream,
+    request: &Request,
+) -> Result<(Answer, BufReader<OwnedReadHalf>), String> {
+    let broken = |error: std::io::Error| format!("the Security Server: {error}");
+    let (read, mut write) = stream.into_split();
+    let mut line = Zeroizing::new(serde_json::to_vec(request).map_err(|error| error.to_string())?);
+    line.push(b'\n');
+    write.write_all(&line).await.map_err(broken)?;
+    let mut read = BufReader::new(read);
+    let mut line = String::new();
+    read.read_line(&mut line).await.map_err(broken)?;
+    let answer =
+        serde_json::from_str(&line).map_err(|error| format!("the Security Server: {error}"))?;
+    Ok((answer, read))
+}
+
+/// Makes the file for an export: only its owner reads messages.
+async fn create(file: &Path) -> Result<tokio::fs::File, String> {
+    tokio::fs::OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .mode(0o600)
+        .open(file)
+        .await
+        .map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// Exports evidence of the Security Server described by `config_path` to `file`: from the
@@ -217,19 +316,15 @@ async fn from_server(
     request: &ExportRequest,
     file: &Path,
 ) -> Result<ExportSummary, String> {
-    let broken = |error: std::io::Error| format!("the Security Server: {error}");
-    let (read, mut write) = stream.into_split();
-    let mut line = serde_json::to_vec(request).map_err(|error| error.to_string())?;
-    line.push(b'\n');
-    write.write_all(&line).await.map_err(broken)?;
-    let mut read = BufReader::new(read);
-    let mut line = String::new();
-    read.read_line(&mut line).await.map_err(broken)?;
-    match serde_json::from_str(&line).map_err(|error| format!("the Security Server: {error}"))? {
+    let (answer, mut read) = ask(stream, &Request::Export(request.clone())).await?;
+    match answer {
         Answer::Error(error) => Err(error),
+        Answer::Status(_) | Answer::Done => {
+            Err("the Security Server answered something else".into())
+        }
         Answer::Export(summary) => {
             let unwritten = |error: std::io::Error| format!("{}: {error}", file.display());
-            let mut output = tokio::fs::File::create(file).await.map_err(unwritten)?;
+            let mut output = create(file).await?;
             let copied = tokio::io::copy(&mut read, &mut output)
                 .await
                 .map_err(unwritten)?;
@@ -261,9 +356,7 @@ async fn from_log(
     let mut exported = export(&log, &timestamper, request).await?;
     let summary = summary(&exported);
     let unwritten = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-    let mut output = tokio::fs::File::create(file)
-        .await
-        .map_err(|error| unwritten(&error))?;
+    let mut output = create(file).await?;
     while let Some(piece) = exported.next_piece().map_err(|error| error.to_string())? {
         output
             .write_all(&piece)

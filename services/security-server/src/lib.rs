@@ -17,6 +17,7 @@ mod control;
 mod downloads;
 mod identity;
 mod incoming;
+mod log_tasks;
 mod metadata;
 mod outgoing;
 mod provider;
@@ -28,8 +29,9 @@ mod service;
 mod signing;
 mod start;
 mod status;
-mod timestamper;
+pub mod timestamper;
 mod tls_options;
 
 pub use control::{ExportRequest, ExportSummary, export_evidence};
+pub use log_tasks::{LogStatus, export_with_twin, log_status, rotate_log_key};
 pub use start::{PinSource, RunError, SIGNED_DIRECTORY, run, run_with};

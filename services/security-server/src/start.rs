@@ -143,6 +143,7 @@ pub async fn run_with(config_path: &Path, pin: PinSource) -> Result<(), RunError
         config_path,
         started.server.log.clone(),
         started.server.timestamper.clone(),
+        started.server.settings.log.directory.clone(),
     )
     .inspect_err(|error| tracing::error!(%error, "administrators cannot connect"));
     wait_for_signals(config_path, &started).await;
@@ -194,6 +195,7 @@ pub(crate) fn open_log(
         source,
     };
     let mut keys = LogKeys::only(log_key(settings, token)?);
+    keys.previous = crate::log_tasks::further_keys(&log.key);
     if let Some(path) = &log.recovery_key {
         let pem = std::fs::read(path)
             .map_err(|error| RunError::Key(format!("{}: {error}", path.display())))?;
