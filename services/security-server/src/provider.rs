@@ -89,6 +89,24 @@ async fn exchange(
     let configuration = server.current(OffsetDateTime::now_utc())?;
     let (head, body) = request.into_parts();
     check_version(&server.settings, text(&head.headers, HEADER_PROXY_VERSION))?;
+    let shown = connection
+        .peer_certificate()
+        .ok_or_else(|| Refusal::PeerAuthentication("it showed no certificate".into()))?
+        .memo(|der| Certificate::decode(der).ok());
+    let Some(certificate) = shown.as_ref() else {
+        return Err(Refusal::PeerAuthentication(
+            "its certificate cannot be read".into(),
+        ));
+    };
+    // Strangers are not read at all (T6): what they send would fill our memory.
+    if configuration
+        .server_by_auth_certificate(certificate)
+        .is_none()
+    {
+        return Err(Refusal::PeerAuthentication(
+            "its certificate is not registered for any Security Server".into(),
+        ));
+    }
     let content_type = text(&head.headers, "content-type").unwrap_or_default();
     let protocol = Protocol::of_header(text(&head.headers, HEADER_MESSAGE_TYPE));
     let mut incoming = Incoming::new(
@@ -112,15 +130,6 @@ async fn exchange(
         &first,
         text(&head.headers, HEADER_REQUEST_ID),
     )?;
-    let shown = connection
-        .peer_certificate()
-        .ok_or_else(|| Refusal::PeerAuthentication("it showed no certificate".into()))?
-        .memo(|der| Certificate::decode(der).ok());
-    let Some(certificate) = shown.as_ref() else {
-        return Err(Refusal::PeerAuthentication(
-            "its certificate cannot be read".into(),
-        ));
-    };
     let own = server.own.load_full();
     let authenticated = Received::new(call).authenticate(
         &server.judge,
