@@ -310,7 +310,8 @@ impl Judge {
         if self.signers.find(&key).is_none_or(|until| now > until) {
             let verified = evidence::verify_signer(configuration, member, &value, now)
                 .map_err(signature_refusal)?;
-            if may_be_remembered {
+            let chain = value.signature().chain().as_bytes().len();
+            if may_be_remembered && chain <= LONGEST_REMEMBERED {
                 self.signers.keep(key, verified.valid_until());
             }
         }
