@@ -27,7 +27,7 @@ pub fn python() -> Command {
 /// # Panics
 /// When it is not there.
 pub fn xrpeer() -> Command {
-    let path = place("TUNDUK_XRPEER", "../shared/tools/xrpeer").join("xrpeer.py");
+    let path = xrpeer_folder().join("xrpeer.py");
     assert!(
         path.is_file(),
         "no xrpeer at {}; set TUNDUK_XRPEER to its folder",
@@ -37,6 +37,11 @@ pub fn xrpeer() -> Command {
     // The script's folder may be read-only.
     command.arg("-B").arg(path);
     command
+}
+
+/// Where the independent peer is.
+pub fn xrpeer_folder() -> PathBuf {
+    place("TUNDUK_XRPEER", "../shared/tools/xrpeer")
 }
 
 /// A script of `python/`.
