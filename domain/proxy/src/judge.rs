@@ -365,3 +365,6 @@ pub(crate) fn signature_refusal(error: xmldsig::SignatureError) -> Refusal {
         detail: error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;
