@@ -91,6 +91,29 @@ fn without_the_central_server_up_to_the_expiry_and_not_longer() {
 }
 
 #[test]
+fn a_server_in_maintenance_is_not_asked() {
+    let pair = Pair::start(Kind::P256, "");
+    pair.must_work();
+    let central = end(&pair, "central-server");
+    let description = pair.country.state().join("central/instance.toml");
+    let text = std::fs::read_to_string(&description).expect("the description");
+    let line = format!("id = \"{PROVIDER_SERVER}\"\n");
+    assert!(text.contains(&line), "{text}");
+    let text = text.replace(&line, &format!("{line}maintenance = \"back at ten\"\n"));
+    std::fs::write(&description, text).expect("written");
+    let _central = begin(&central);
+    let mut consumer = pair.country.take_over(CONSUMER_SERVER);
+    pair.until_ready(CONSUMER_SERVER);
+    // A second start, should the first have come before the Central Server was back.
+    std::thread::sleep(Duration::from_secs(3));
+    consumer.kill_and_start();
+    pair.until_ready(CONSUMER_SERVER);
+    until_fault(&pair, "server.clientproxy.maintenance_mode");
+    let answer = pair.ask(&pair.call("echo"));
+    assert!(answer.text().contains("back at ten"), "{}", answer.text());
+}
+
+#[test]
 fn without_fresh_certificate_status_nothing_is_sent() {
     let pair = Pair::start(Kind::P256, "ocsp_freshness_seconds = 12");
     pair.must_work();
