@@ -2,9 +2,11 @@
 //! moment. docs/bench.md explains the figures.
 
 mod crypto;
+mod history;
 mod hops;
 mod journal;
 mod load;
+mod logs;
 mod message;
 mod processes;
 mod programs;
@@ -42,18 +44,24 @@ pub struct ExchangeOptions {
     /// Write the figures as one JSON object to standard output.
     #[arg(long)]
     json: bool,
-    /// Folder for keys and logs while measuring; must be on a disk, and is emptied.
+    /// Folder for keys and logs while measuring, of this run alone; must be on a disk, and is emptied.
     #[arg(long, default_value = "target/bench")]
     state: PathBuf,
     /// Rounds of each figure. Fewer are faster and less certain.
     #[arg(long, default_value_t = 8)]
     rounds: usize,
-    /// Only these parts: speed, latency, bulk, memory, start, table.
+    /// Only these parts: speed, latency, bulk, memory, start, past, table.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these ways to sign: rsa2048, p256, rsa2048_batch, p256_batch.
     #[arg(long, value_delimiter = ',')]
     modes: Vec<String>,
+    /// Compare with servers whose logs hold so many records each (about 0.5 KB of disk a record).
+    #[arg(long, default_value_t = 0)]
+    history: u64,
+    /// Compare with servers in a configuration of so many subsystems.
+    #[arg(long, default_value_t = 0)]
+    subsystems: u32,
 }
 
 /// Runs a subcommand of `tunduk bench`.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode, Uri};
 use tokio::net::TcpListener;
@@ -49,18 +50,28 @@ fn pool() -> PoolLimits {
 pub(super) fn provider(options: &HopOptions) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let listener = listen(&options.listen).await?;
-        let handler = |request: Request<Body>, _: Arc<Connection>| answer(request);
+        let block = message::block(1024 * 1024);
+        let handler =
+            move |request: Request<Body>, _: Arc<Connection>| answer(request, block.clone());
         serve_http(listener, handler, limits(), std::future::pending()).await;
         Ok(())
     })
 }
 
-async fn answer(request: Request<Body>) -> Response<Body> {
-    let soap = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"text/xml"));
-    let mut body = request.into_body();
+async fn answer(request: Request<Body>, block: Bytes) -> Response<Body> {
+    let (head, mut body) = request.into_parts();
+    let content_type = head.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is = |word: &str| content_type.is_some_and(|content| content.starts_with(word.as_bytes()));
+    let (soap, wants) = (is("text/xml"), is(message::WANTED_ANSWER));
+    if wants {
+        let Ok(request) = body.collect(1024).await else {
+            return status(StatusCode::BAD_REQUEST);
+        };
+        return match message::large_answer(block, &request) {
+            Some(answer) => with_type(answer, "application/octet-stream"),
+            None => status(StatusCode::BAD_REQUEST),
+        };
+    }
     if soap {
         let Ok(request) = body.collect(64 * 1024 * 1024).await else {
             return status(StatusCode::BAD_REQUEST);
@@ -83,8 +94,8 @@ async fn answer(request: Request<Body>) -> Response<Body> {
     )
 }
 
-fn with_type(body: Vec<u8>, content_type: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+fn with_type(body: impl Into<Body>, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(body.into());
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

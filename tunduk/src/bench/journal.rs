@@ -1,9 +1,9 @@
-//! Slice F: what a durable append costs at best: records of the product's size, preallocated file, one committer that
+//! Slice F: what a durable append costs at best: records of the product's size in a plain file, one committer that
 //! flushes for all who wait.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -15,37 +15,73 @@ use super::{Failure, message, runtime};
 /// Bytes that are written over and over.
 const FILE: u64 = 64 * 1024 * 1024;
 
+/// Bytes of the append whose flush is timed.
+const PAGE: usize = 4096;
+
 /// The longest that a record waits for others to share a flush with.
 const WINDOW: Duration = Duration::from_millis(1);
 
-/// A file to append to, for as many slices as there are.
+/// Where records go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// The end of a file that grows: what the model's limit is made of.
+    Growing,
+    /// A file that is written over: cheaper, since the file system allocates nothing.
+    Preallocated,
+}
+
+/// Files to append to, for as many slices as there are.
 #[derive(Debug)]
 pub(super) struct Journal {
-    path: PathBuf,
-    record: usize,
+    preallocated: File,
+    growing: File,
 }
 
 impl Journal {
-    /// Writes the file in this folder once through, so that later writes allocate nothing.
-    pub(super) fn create(folder: &Path, record: usize) -> Result<Self, Failure> {
-        let path = folder.join("journal");
-        let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    /// Makes the files in this folder; one is written once through, so that later writes allocate nothing.
+    pub(super) fn create(folder: &Path) -> Result<Self, Failure> {
+        let create = |name: &str| {
+            let path = folder.join(name);
+            File::create(&path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let (file, growing) = (create("journal")?, create("journal-growing")?);
         let zeros = vec![0; 1024 * 1024];
         for place in 0..FILE / zeros.len() as u64 {
             file.write_all_at(&zeros, place * zeros.len() as u64)
                 .map_err(|error| error.to_string())?;
         }
         file.sync_all().map_err(|error| error.to_string())?;
-        Ok(Self { path, record })
+        Ok(Self {
+            preallocated: file,
+            growing,
+        })
     }
 
-    /// Microseconds of CPU of one record with this many writers, each of which waits for its record.
-    pub(super) fn grouped(&self, writers: usize, time: Duration) -> Result<f64, Failure> {
-        let file = self.open()?;
-        let record = message::block(self.record);
+    /// Microseconds of CPU of one record of this many bytes with this many writers, each of which waits for its record.
+    pub(super) fn grouped(
+        &self,
+        ground: Ground,
+        record: usize,
+        writers: usize,
+        time: Duration,
+    ) -> Result<f64, Failure> {
+        let text = |error: std::io::Error| error.to_string();
+        let file = match ground {
+            Ground::Growing => {
+                self.growing.set_len(0).map_err(text)?;
+                self.growing.sync_all().map_err(text)?;
+                self.growing.try_clone().map_err(text)?
+            }
+            Ground::Preallocated => self.preallocated.try_clone().map_err(text)?,
+        };
+        let limit = match ground {
+            Ground::Growing => u64::MAX,
+            Ground::Preallocated => FILE,
+        };
+        let record = message::block(record);
         let (sender, receiver) = mpsc::channel::<oneshot::Sender<()>>();
         let before = cpu();
-        let committer = std::thread::spawn(move || commit(&file, &record, &receiver));
+        let committer = std::thread::spawn(move || commit(&file, limit, &record, &receiver));
         let written = runtime()?.block_on(async {
             let end = Instant::now() + time;
             let tasks: Vec<_> = (0..writers)
@@ -78,10 +114,10 @@ impl Journal {
         Ok((cpu() - before).as_secs_f64() * 1e6 / written.max(1) as f64)
     }
 
-    /// The median time in microseconds of one append with its flush, when nobody else writes.
-    pub(super) fn single(&self, appends: usize) -> Result<f64, Failure> {
-        let file = self.open()?;
-        let record = message::block(self.record);
+    /// The times in nanoseconds of appends of one page, each with its flush, when nobody else here writes.
+    pub(super) fn single(&self, appends: usize) -> Result<Vec<u64>, Failure> {
+        let file = &self.preallocated;
+        let record = message::block(PAGE);
         let mut times = Vec::with_capacity(appends);
         for number in 0..appends {
             let start = Instant::now();
@@ -89,15 +125,14 @@ impl Journal {
             file.write_all_at(&record, place)
                 .and_then(|()| file.sync_data())
                 .map_err(|error| error.to_string())?;
-            times.push(start.elapsed().as_secs_f64() * 1e6);
+            times.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
         }
-        times.sort_by(f64::total_cmp);
-        Ok(times.get(times.len() / 2).copied().unwrap_or(0.0))
+        Ok(times)
     }
 
     /// Microseconds of CPU of writing one MB (a million bytes) in sequence, flushed at the end.
     pub(super) fn sequential(&self, megabytes: u64) -> Result<f64, Failure> {
-        let file = self.open()?;
+        let file = &self.preallocated;
         let piece = message::block(64 * 1024);
         let before = cpu();
         let pieces = megabytes * 1_000_000 / piece.len() as u64;
@@ -109,15 +144,11 @@ impl Journal {
         file.sync_data().map_err(|error| error.to_string())?;
         Ok((cpu() - before).as_secs_f64() * 1e6 / megabytes.max(1) as f64)
     }
-
-    fn open(&self) -> Result<File, Failure> {
-        let opened = OpenOptions::new().write(true).open(&self.path);
-        opened.map_err(|error| format!("{}: {error}", self.path.display()).into())
-    }
 }
 
 fn commit(
     file: &File,
+    limit: u64,
     record: &[u8],
     receiver: &mpsc::Receiver<oneshot::Sender<()>>,
 ) -> std::io::Result<()> {
@@ -135,7 +166,7 @@ fn commit(
         for _ in &waiting {
             batch.extend_from_slice(record);
         }
-        if place + batch.len() as u64 > FILE {
+        if place + batch.len() as u64 > limit {
             place = 0;
         }
         file.write_all_at(&batch, place)?;
@@ -164,9 +195,12 @@ mod tests {
     #[test]
     fn records_are_counted() {
         let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::create(folder.path(), 4096).unwrap();
-        assert!(journal.grouped(16, Duration::from_millis(50)).unwrap() > 0.0);
-        assert!(journal.single(5).unwrap() > 0.0);
+        let journal = Journal::create(folder.path()).unwrap();
+        for ground in [Ground::Growing, Ground::Preallocated] {
+            let cost = journal.grouped(ground, 4096, 16, Duration::from_millis(50));
+            assert!(cost.unwrap() > 0.0);
+        }
+        assert_eq!(journal.single(5).unwrap().len(), 5);
         assert!(journal.sequential(2).unwrap() > 0.0);
     }
 }

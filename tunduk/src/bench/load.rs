@@ -24,7 +24,7 @@ pub(super) struct Job {
     pub(super) parties: Parties,
     /// Which form the messages have.
     pub(super) shape: Shape,
-    /// Bytes of a request: of the whole SOAP message, or of the REST body.
+    /// Bytes of the whole SOAP message, or of the REST body that is large.
     pub(super) bytes: usize,
     /// Requests under way at the same time.
     pub(super) clients: usize,
@@ -32,6 +32,8 @@ pub(super) struct Job {
     pub(super) until: Until,
     /// Requests per second over all clients; without it each client asks again at once.
     pub(super) rate: Option<f64>,
+    /// Whether the time of each exchange is wanted.
+    pub(super) each: bool,
 }
 
 /// The form of the messages.
@@ -41,6 +43,8 @@ pub(super) enum Shape {
     Soap,
     /// A POST with a body.
     Rest,
+    /// A small POST that is answered with a body.
+    RestAnswer,
 }
 
 /// The end of a job.
@@ -69,6 +73,8 @@ pub(super) struct Outcome {
     pub(super) p99: f64,
     /// See [`Outcome::p50`].
     pub(super) longest: f64,
+    /// The time of each exchange in nanoseconds, where wanted.
+    pub(super) times: Vec<u64>,
 }
 
 /// Takes jobs until standard input ends.
@@ -120,7 +126,7 @@ async fn perform(job: Arc<Job>, client: Arc<HttpClient>, name: String) -> Result
     } else {
         Bytes::new()
     };
-    let clients = job.clients;
+    let (clients, each) = (job.clients, job.each);
     let start = Instant::now();
     let shared = Arc::new(Shared {
         job,
@@ -154,6 +160,9 @@ async fn perform(job: Arc<Job>, client: Arc<HttpClient>, name: String) -> Result
             .map_or(0.0, |nanoseconds| *nanoseconds as f64 / 1000.0)
     };
     (outcome.p50, outcome.p99, outcome.longest) = (at(0.5), at(0.99), at(1.0));
+    if each {
+        outcome.times = times;
+    }
     Ok(outcome)
 }
 
@@ -195,6 +204,7 @@ async fn ask(shared: Arc<Shared>, number: usize) -> (Vec<u64>, Vec<String>) {
         let done = match shared.job.shape {
             Shape::Soap => soap(&shared, &id).await,
             Shape::Rest => rest(&shared, &id).await,
+            Shape::RestAnswer => rest_answer(&shared, &id).await,
         };
         match done {
             Ok(()) => times.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)),
@@ -229,36 +239,9 @@ async fn rest(shared: &Shared, id: &str) -> Result<(), String> {
         bytes.splice(..id.len().min(bytes.len()), id.bytes());
         Body::from(bytes)
     } else {
-        let (mut sender, body) = Body::channel_with_length(4, length as u64);
-        let (block, first) = (shared.block.clone(), Bytes::from(id.to_owned()));
-        tokio::spawn(async move {
-            let mut left = length;
-            let mut piece = first;
-            while left > 0 {
-                if piece.is_empty() {
-                    piece = block.clone();
-                }
-                let part = piece.split_to(piece.len().min(left).min(64 * 1024));
-                left -= part.len();
-                if sender.send(part).await.is_err() {
-                    return;
-                }
-            }
-            sender.finish();
-        });
-        body
+        message::large_body(shared.block.clone(), id, length)
     };
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = shared.uri.clone();
-    let headers = request.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    let client =
-        HeaderValue::from_str(&shared.job.parties.client).map_err(|error| error.to_string())?;
-    headers.insert(HeaderName::from_static("x-road-client"), client);
+    let request = rest_request(shared, body, "application/octet-stream")?;
     let answer = send(shared, request).await?;
     if answer == format!("{{\"length\":{length}}}") {
         Ok(())
@@ -268,6 +251,50 @@ async fn rest(shared: &Shared, id: &str) -> Result<(), String> {
             String::from_utf8_lossy(answer.get(..answer.len().min(1500)).unwrap_or_default())
         ))
     }
+}
+
+async fn rest_answer(shared: &Shared, id: &str) -> Result<(), String> {
+    let length = shared.job.bytes;
+    let body = Body::from(message::wanted_answer(length, id).into_bytes());
+    let request = rest_request(shared, body, message::WANTED_ANSWER)?;
+    let options = RequestOptions::default();
+    let response = shared
+        .client
+        .request(request, &options)
+        .await
+        .map_err(|error| error.to_string())?;
+    let mut body = response.into_body();
+    let (mut received, mut first) = (0, Vec::new());
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| error.to_string())?;
+        received += piece.len();
+        let missing = id.len().saturating_sub(first.len()).min(piece.len());
+        first.extend_from_slice(piece.get(..missing).unwrap_or_default());
+    }
+    if received == length && first == id.as_bytes() {
+        Ok(())
+    } else {
+        Err(format!(
+            "wrong answer: {received} bytes that begin with {}",
+            String::from_utf8_lossy(&first)
+        ))
+    }
+}
+
+fn rest_request(
+    shared: &Shared,
+    body: Body,
+    content_type: &'static str,
+) -> Result<Request<Body>, String> {
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = shared.uri.clone();
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let client =
+        HeaderValue::from_str(&shared.job.parties.client).map_err(|error| error.to_string())?;
+    headers.insert(HeaderName::from_static("x-road-client"), client);
+    Ok(request)
 }
 
 async fn send(shared: &Shared, request: Request<Body>) -> Result<Bytes, String> {

@@ -2,6 +2,7 @@
 //! cost as little as possible.
 
 use bytes::Bytes;
+use transport::Body;
 
 /// The operation of the SOAP service.
 pub(super) const OPERATION: &str = "echo";
@@ -125,6 +126,41 @@ fn find(text: &[u8], word: &[u8]) -> Option<usize> {
 /// How many bytes from the end the last occurrence of the word begins.
 fn find_back(text: &[u8], word: &[u8]) -> Option<usize> {
     memchr::memmem::rfind(text, word).map(|at| text.len() - at)
+}
+
+/// The content type of a request for a large answer.
+pub(super) const WANTED_ANSWER: &str = "text/plain";
+
+/// A request for an answer of so many bytes that begins with the identifier.
+pub(super) fn wanted_answer(length: usize, id: &str) -> String {
+    format!("{length} {id}")
+}
+
+/// The answer to [`wanted_answer`].
+pub(super) fn large_answer(block: Bytes, request: &[u8]) -> Option<Body> {
+    let (length, id) = str::from_utf8(request).ok()?.split_once(' ')?;
+    Some(large_body(block, id, length.parse().ok()?))
+}
+
+/// A body of so many bytes: the identifier, and then the block over and over.
+pub(super) fn large_body(block: Bytes, id: &str, length: usize) -> Body {
+    let (mut sender, body) = Body::channel_with_length(4, length as u64);
+    let mut piece = Bytes::from(id.to_owned());
+    tokio::spawn(async move {
+        let mut left = length;
+        while left > 0 {
+            if piece.is_empty() {
+                piece = block.clone();
+            }
+            let part = piece.split_to(piece.len().min(left).min(64 * 1024));
+            left -= part.len();
+            if sender.send(part).await.is_err() {
+                return;
+            }
+        }
+        sender.finish();
+    });
+    body
 }
 
 /// A block of bytes that does not compress, for large bodies.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::crypto::{BulkCosts, Costs};
+use super::logs::Traces;
 use super::processes;
 use super::rounds::{LARGE, MIDDLE, SMALL};
 
@@ -14,6 +15,8 @@ use super::rounds::{LARGE, MIDDLE, SMALL};
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct SpeedRound {
     pub(super) limit: f64,
+    /// The limit with a log whose file is preallocated.
+    pub(super) limit_preallocated: f64,
     pub(super) measured: f64,
     /// In the two Security Servers alone.
     pub(super) servers: f64,
@@ -21,6 +24,9 @@ pub(super) struct SpeedRound {
     pub(super) chain: f64,
     /// Of one record.
     pub(super) log: f64,
+    /// Of one record in a preallocated file.
+    pub(super) log_preallocated: f64,
+    pub(super) traces: Traces,
     pub(super) costs: Costs,
     pub(super) others: f64,
     pub(super) quiet: bool,
@@ -36,11 +42,39 @@ impl SpeedRound {
         processes::processors() as f64 * 1e6 / self.measured
     }
 
+    /// Exchanges a second to those that the CPU time would allow; where others took more than they may, to those
+    /// that the rest of the machine would allow.
+    fn wall_ratio(&self) -> f64 {
+        let rest = if self.others <= WALL_OTHERS {
+            1.0
+        } else {
+            1.0 - self.others
+        };
+        self.wall_per_second / (self.capacity() * rest).max(1.0)
+    }
+
+    /// Ratios of wall throughput: of the rounds in which others were nearly idle, if there are any.
+    fn wall_ratios(rounds: &[Self]) -> Vec<f64> {
+        let idle: Vec<f64> = rounds
+            .iter()
+            .filter(|round| round.others <= WALL_OTHERS)
+            .map(Self::wall_ratio)
+            .collect();
+        if idle.is_empty() {
+            rounds.iter().map(Self::wall_ratio).collect()
+        } else {
+            idle
+        }
+    }
+
     /// The quiet rounds, or all where fewer than three were quiet.
     pub(super) fn kept(rounds: &[Self]) -> Vec<&Self> {
         keep(rounds, |round| round.quiet)
     }
 }
+
+/// The part of the machine that others may use where wall time is judged.
+const WALL_OTHERS: f64 = 0.05;
 
 /// A round with one client. Times are microseconds.
 #[derive(Debug, Clone, Serialize)]
@@ -69,9 +103,22 @@ pub(super) struct PacedRound {
     pub(super) others: f64,
 }
 
+impl PacedRound {
+    /// Of the rounds in which others were nearly idle, if there are any.
+    fn ratio(rounds: &[Self]) -> f64 {
+        let idle = rounds.iter().any(|round| round.others <= WALL_OTHERS);
+        let kept = rounds
+            .iter()
+            .filter(|round| !idle || round.others <= WALL_OTHERS);
+        median(kept.map(|round| round.p99 / round.p50))
+    }
+}
+
 /// A round with large bodies. Times are microseconds of CPU of one MB.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct BulkRound {
+    /// Whether the request or the answer is large.
+    pub(super) direction: &'static str,
     pub(super) stream: f64,
     pub(super) costs: BulkCosts,
     pub(super) write: f64,
@@ -79,6 +126,14 @@ pub(super) struct BulkRound {
     /// From request to answer of one message.
     pub(super) milliseconds: f64,
     pub(super) others: f64,
+}
+
+/// A round of a country with a past and the same without: microseconds of CPU of one exchange.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct PastRound {
+    pub(super) without: f64,
+    pub(super) with: f64,
+    pub(super) quiet: bool,
 }
 
 impl BulkRound {
@@ -112,10 +167,14 @@ pub(super) struct Figures {
     pub(super) latency: BTreeMap<&'static str, Vec<LatencyRound>>,
     pub(super) paced: BTreeMap<&'static str, Vec<PacedRound>>,
     pub(super) bulk: Vec<BulkRound>,
-    pub(super) growth_mib: BTreeMap<&'static str, f64>,
+    pub(super) growth_mib: BTreeMap<String, f64>,
     pub(super) idle_rss_mib: Vec<f64>,
     pub(super) loaded_rss_mib: Vec<f64>,
     pub(super) start_ms: Vec<f64>,
+    pub(super) past: Vec<PastRound>,
+    /// Resident memory without and with a past.
+    pub(super) past_rss_mib: Option<[f64; 2]>,
+    pub(super) past_start_ms: Vec<f64>,
     pub(super) rows: Vec<Row>,
     pub(super) seconds: f64,
 }
@@ -164,6 +223,25 @@ impl Figures {
             .collect()
     }
 
+    /// What an exchange costs with a past, to what it costs without.
+    fn past_ratio(&self) -> f64 {
+        let kept = keep(&self.past, |round| round.quiet);
+        median(kept.into_iter().map(|round| round.with / round.without))
+    }
+
+    /// The ratios of each direction.
+    fn bulk_ratios(&self) -> Vec<(&'static str, Vec<f64>)> {
+        ["request", "answer"]
+            .into_iter()
+            .map(|direction| {
+                let rounds = self.bulk.iter();
+                let ratios = rounds.filter(|round| round.direction == direction);
+                (direction, ratios.map(BulkRound::ratio).collect::<Vec<_>>())
+            })
+            .filter(|(_, ratios)| !ratios.is_empty())
+            .collect()
+    }
+
     /// One object with the figures by which the exchange is judged, and below `detail` what they were made from.
     pub(super) fn json(&self) -> Value {
         let mut object = serde_json::Map::new();
@@ -180,9 +258,18 @@ impl Figures {
         };
         part("E", per_mode(&SpeedRound::ratio));
         part(
-            "wall_to_capacity",
-            per_mode(&|round| round.wall_per_second / round.capacity()),
+            "E_preallocated_log",
+            per_mode(&|round| round.limit_preallocated / round.measured),
         );
+        let wall: serde_json::Map<_, _> = self
+            .speed
+            .iter()
+            .map(|(name, rounds)| {
+                let ratios = SpeedRound::wall_ratios(rounds);
+                ((*name).to_owned(), json!(median(ratios.into_iter())))
+            })
+            .collect();
+        part("wall_to_capacity", wall.into());
         part("wall_per_second", per_mode(&|round| round.wall_per_second));
         part("capacity_per_second", per_mode(&SpeedRound::capacity));
         part("limit_cpu_us", per_mode(&|round| round.limit));
@@ -201,19 +288,21 @@ impl Figures {
                     .collect::<Vec<_>>()
             )),
         );
-        let paced = |rounds: &Vec<PacedRound>| {
-            json!(median(rounds.iter().map(|round| round.p99 / round.p50)))
-        };
+        let paced = |rounds: &Vec<PacedRound>| json!(PacedRound::ratio(rounds));
         let paced: serde_json::Map<_, _> = self
             .paced
             .iter()
             .map(|(name, rounds)| ((*name).to_owned(), paced(rounds)))
             .collect();
         part("p99_to_p50_at_half", paced.into());
-        let bulk: Vec<f64> = self.bulk.iter().map(BulkRound::ratio).collect();
+        let bulk = self.bulk_ratios();
         part(
             "bulk_ratio",
-            json!((!bulk.is_empty()).then(|| median(bulk.iter().copied()))),
+            json!(
+                bulk.iter()
+                    .map(|(_, ratios)| median(ratios.iter().copied()))
+                    .reduce(f64::min)
+            ),
         );
         part("bulk_growth_mib", json!(self.growth_mib));
         part("idle_rss_mib", json!(largest(&self.idle_rss_mib)));
@@ -221,6 +310,10 @@ impl Figures {
         part(
             "start_ms",
             json!((!self.start_ms.is_empty()).then(|| median(self.start_ms.iter().copied()))),
+        );
+        part(
+            "past_ratio",
+            json!((!self.past.is_empty()).then(|| self.past_ratio())),
         );
         part("seconds", json!(self.seconds));
         part("processors", json!(processes::processors()));
@@ -244,12 +337,18 @@ impl Figures {
             json!({
                 "E": spreads,
                 "added_p50_ratio": added,
-                "bulk_ratio": spread(&bulk),
+                "bulk_ratio": bulk
+                    .into_iter()
+                    .map(|(direction, ratios)| (direction.to_owned(), spread(&ratios)))
+                    .collect::<serde_json::Map<_, _>>(),
                 "speed": self.speed,
                 "latency": self.latency,
                 "half_of_saturation": self.paced,
                 "bulk": self.bulk,
                 "start_ms": self.start_ms,
+                "past": self.past,
+                "past_rss_mib": self.past_rss_mib,
+                "past_start_ms": self.past_start_ms,
                 "table": self.rows,
             }),
         );
@@ -261,11 +360,18 @@ impl Figures {
         let mut text = String::new();
         self.speed_table(&mut text);
         self.latency_table(&mut text);
-        if !self.bulk.is_empty() {
-            let of = |value: fn(&BulkRound) -> f64| median(self.bulk.iter().map(value));
+        for (direction, _) in self.bulk_ratios() {
+            let of = |value: fn(&BulkRound) -> f64| {
+                let rounds = self.bulk.iter();
+                median(
+                    rounds
+                        .filter(|round| round.direction == direction)
+                        .map(value),
+                )
+            };
             let _ = writeln!(
                 text,
-                "\n100 MiB bodies, CPU ms of one MB: limit {:.2} (stream {:.2}, SHA-512 2 x {:.2}, AES-GCM 3 x {:.2}, write 2 x {:.2}), \
+                "\n100 MiB {direction}, CPU ms of one MB: limit {:.2} (stream {:.2}, SHA-512 2 x {:.2}, AES-GCM 3 x {:.2}, write 2 x {:.2}), \
                  measured {:.2}, ratio {:.2} (at least 0.75); one message {:.0} ms",
                 of(BulkRound::limit) / 1e3,
                 of(|round| round.stream) / 1e3,
@@ -276,12 +382,21 @@ impl Figures {
                 of(BulkRound::ratio),
                 of(|round| round.milliseconds),
             );
-            for (size, growth) in &self.growth_mib {
-                let _ = writeln!(
-                    text,
-                    "memory grows by {growth:.1} MiB while {size} pass (at most 16)"
-                );
-            }
+        }
+        for (size, growth) in &self.growth_mib {
+            let _ = writeln!(
+                text,
+                "memory grows by {growth:.1} MiB while a {size} passes (at most 16)"
+            );
+        }
+        if !self.past.is_empty() {
+            let [without, with] = self.past_rss_mib.unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "\nwith a past an exchange costs {:.2} of what it costs without (at most 1.1); resident {with:.1} instead of {without:.1} MiB; start {:.0} ms",
+                self.past_ratio(),
+                median(self.past_start_ms.iter().copied()),
+            );
         }
         let _ = writeln!(text);
         if let Some(idle) = largest(&self.idle_rss_mib) {
@@ -332,9 +447,10 @@ impl Figures {
             let kept = SpeedRound::kept(rounds);
             let of = |value: fn(&SpeedRound) -> f64| median(kept.iter().map(|round| value(round)));
             let ratios: Vec<f64> = kept.iter().map(|round| round.ratio()).collect();
-            let paced = self.paced.get(name).map_or(0.0, |rounds| {
-                median(rounds.iter().map(|round| round.p99 / round.p50))
-            });
+            let paced = self
+                .paced
+                .get(name)
+                .map_or(0.0, |rounds| PacedRound::ratio(rounds));
             let _ = writeln!(
                 text,
                 "{name:15} {:6.1} {:6.1} {:7.1} {:6.1} {:5.2} {:7.1} {:8.1} {:5.2} {:>11} {:9.0} {:9.0} {:6.2} {:8.1} {:8.1}",
@@ -353,9 +469,20 @@ impl Figures {
                 ),
                 of(|round| round.wall_per_second),
                 of(SpeedRound::capacity),
-                of(|round| round.wall_per_second / round.capacity()),
+                median(SpeedRound::wall_ratios(rounds).into_iter()),
                 of(|round| round.servers),
                 paced,
+            );
+            let _ = writeln!(
+                text,
+                "{:15} on disk for an exchange: {:.2} records of {:.0} bytes, {:.3} signatures, {:.3} verified, {:.1} messages each; E with a preallocated log {:.2}",
+                "",
+                of(|round| round.traces.records),
+                of(|round| round.traces.record_bytes),
+                of(|round| round.traces.signatures),
+                of(|round| round.traces.verifications),
+                of(|round| round.traces.batch),
+                of(|round| round.limit_preallocated / round.measured),
             );
             let quiet = rounds.iter().filter(|round| round.quiet).count();
             if quiet < rounds.len() {

@@ -1,18 +1,21 @@
 //! The rounds of measuring. What is compared stands side by side in time, so that the noise of a shared machine cancels:
 //! ratios are taken within a round, and the median of the rounds is reported.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pki::KeyType;
 
 use super::crypto::{BulkCosts, Costs, Keys, bulk};
-use super::journal::Journal;
+use super::journal::{Ground, Journal};
 use super::load::{Job, Outcome, Shape, Until};
 use super::programs::{Chain, Load, Others};
-use super::report::{BulkRound, Figures, LatencyRound, PacedRound, Row, SpeedRound, median};
-use super::stage::{MODES, Mode, Stage, parties};
+use super::report::{
+    BulkRound, Figures, LatencyRound, PacedRound, PastRound, Row, SpeedRound, median,
+};
+use super::stage::{MODES, Mode, Past, Stage, parties};
 use super::{ExchangeOptions, Failure, processes};
 
 /// Bytes of a small message.
@@ -23,34 +26,20 @@ pub(super) const MIDDLE: usize = 100 * 1024;
 pub(super) const LARGE: usize = 100 * 1024 * 1024;
 /// Requests under way when the servers are saturated.
 pub(super) const SATURATED: usize = 128;
-/// Bytes that the product's log takes for a small message.
-const RECORD: usize = 4096;
+/// Pairs of short slices in a round with one client.
+const LATENCY_SLICES: u32 = 8;
 /// Messages in a batch of which the limit is taken.
 const BATCH: f64 = 50.0;
 
 /// Measures all parts that are wanted.
 pub(super) fn exchange(options: &ExchangeOptions) -> Result<(), Failure> {
     let start = Instant::now();
-    let folder = &options.state;
-    if folder.join("bench").is_file() {
-        fs::remove_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    fs::create_dir_all(folder)
-        .and_then(|()| {
-            fs::write(
-                folder.join("bench"),
-                "This folder is emptied by tunduk bench.\n",
-            )
-        })
-        .map_err(|error| format!("{}: {error}", folder.display()))?;
-    let folder = folder
-        .canonicalize()
-        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    let (folder, _lock) = own_folder(&options.state)?;
     let mut bench = Bench {
         rounds: options.rounds.max(1),
         chain: Chain::start(&folder)?,
         load: Load::start()?,
-        journal: Journal::create(&folder, RECORD)?,
+        journal: Journal::create(&folder)?,
         figures: Figures::default(),
     };
     let wanted =
@@ -59,25 +48,36 @@ pub(super) fn exchange(options: &ExchangeOptions) -> Result<(), Failure> {
         bench.tabulate("direct", &Chain::provider_url(), None)?;
         bench.tabulate("plain chain", &Chain::url(), None)?;
     }
+    let past = Past {
+        records: options.history,
+        subsystems: options.subsystems,
+    };
+    let mut compared = past.is_none();
     for mode in MODES {
         if !options.modes.is_empty() && !options.modes.iter().any(|name| name == mode.name) {
             continue;
         }
         eprintln!("bench: {} ({} s)", mode.name, start.elapsed().as_secs());
-        let mut stage = Stage::start(mode, &folder)?;
+        let mut stage = Stage::start(mode, &folder, Past::default())?;
         if wanted("memory") {
             bench.idle(&stage);
         }
         // Caches, connections and the log's first segment.
         bench.system(&stage, SATURATED, Until::Milliseconds(1500))?;
         if wanted("speed") {
-            bench.speed(mode, &stage)?;
+            bench.speed(mode, &mut stage)?;
         }
         if wanted("latency") && !mode.batch {
             bench.latency(mode, &stage)?;
         }
         if wanted("memory") {
             bench.loaded(&stage)?;
+        }
+        if !compared && wanted("past") {
+            compared = true;
+            let mut full = Stage::start(mode, &folder, past)?;
+            bench.with_past(mode, &mut stage, &mut full)?;
+            full.end();
         }
         if wanted("table") {
             bench.tabulate(mode.name, "", Some(&stage))?;
@@ -126,6 +126,7 @@ fn job(url: String, shape: Shape, bytes: usize, clients: usize, until: Until) ->
         clients,
         until,
         rate: None,
+        each: false,
     }
 }
 
@@ -170,34 +171,41 @@ impl Bench {
     }
 
     /// Rounds of K U F S F U K at saturation.
-    fn speed(&mut self, mode: Mode, stage: &Stage) -> Result<(), Failure> {
+    fn speed(&mut self, mode: Mode, stage: &mut Stage) -> Result<(), Failure> {
         let keys = Keys::new(key_type(mode), SMALL)?;
         let (short, long) = (Duration::from_millis(80), Until::Milliseconds(1500));
+        stage.skip_log()?;
+        let first = self.system(stage, SATURATED, Until::Milliseconds(700))?;
+        let mut record = stage
+            .traces(first.outcome.exchanges, mode.batch)?
+            .record_bytes;
         let mut rounds = Vec::new();
         for _ in 0..self.rounds {
             let mut costs = vec![keys.measure(short)];
             let mut plain = vec![self.plain(Shape::Soap, SMALL, SATURATED, long)?];
-            let mut log = vec![
-                self.journal
-                    .grouped(SATURATED, Duration::from_millis(400))?,
-            ];
+            let (mut log, mut preallocated) = (Vec::new(), Vec::new());
+            self.append(record, &mut log, &mut preallocated)?;
+            stage.skip_log()?;
             let system = self.system(stage, SATURATED, Until::Milliseconds(2000))?;
-            log.push(
-                self.journal
-                    .grouped(SATURATED, Duration::from_millis(400))?,
-            );
+            let traces = stage.traces(system.outcome.exchanges, mode.batch)?;
+            record = traces.record_bytes;
+            self.append(record, &mut log, &mut preallocated)?;
             plain.push(self.plain(Shape::Soap, SMALL, SATURATED, long)?);
             costs.push(keys.measure(short));
             let costs = mean_costs(&costs);
             let chain = mean(plain.iter().map(|slice| slice.cpu));
             let log = mean(log.into_iter());
+            let log_preallocated = mean(preallocated.into_iter());
             rounds.push(SpeedRound {
                 limit: limit(&costs, chain, log, mode.batch),
+                limit_preallocated: limit(&costs, chain, log_preallocated, mode.batch),
                 measured: system.cpu,
                 servers: system.server_cpu,
                 wall_per_second: system.outcome.exchanges as f64 / system.outcome.seconds,
                 chain,
                 log,
+                log_preallocated,
+                traces,
                 costs,
                 others: system.others,
                 quiet: is_quiet(&system, &plain),
@@ -206,7 +214,7 @@ impl Bench {
         let kept = SpeedRound::kept(&rounds);
         let rate = median(kept.iter().map(|round| round.wall_per_second)) / 2.0;
         let mut paced = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..5 {
             let mut job = job(
                 stage.soap_url(),
                 Shape::Soap,
@@ -227,26 +235,100 @@ impl Bench {
         Ok(())
     }
 
+    /// Slice F, to a growing and to a preallocated file.
+    fn append(
+        &self,
+        record: f64,
+        growing: &mut Vec<f64>,
+        preallocated: &mut Vec<f64>,
+    ) -> Result<(), Failure> {
+        let time = Duration::from_millis(300);
+        for (ground, costs) in [
+            (Ground::Growing, growing),
+            (Ground::Preallocated, preallocated),
+        ] {
+            costs.push(
+                self.journal
+                    .grouped(ground, record as usize, SATURATED, time)?,
+            );
+        }
+        Ok(())
+    }
+
+    /// Rounds of a country with a past and the same country without, side by side.
+    fn with_past(
+        &mut self,
+        mode: Mode,
+        without: &mut Stage,
+        with: &mut Stage,
+    ) -> Result<(), Failure> {
+        let time = Until::Milliseconds(1500);
+        self.system(with, SATURATED, time)?;
+        for _ in 0..self.rounds {
+            let mut costs = [0.0; 2];
+            let mut others = [0.0; 2];
+            for place in [0, 1, 1, 0] {
+                let stage = if place == 0 {
+                    &mut *without
+                } else {
+                    &mut *with
+                };
+                stage.skip_log()?;
+                let slice = self.system(stage, SATURATED, time)?;
+                stage.traces(slice.outcome.exchanges, mode.batch)?;
+                costs[place] += slice.cpu / 2.0;
+                others[place] += slice.others / 2.0;
+            }
+            self.figures.past.push(PastRound {
+                without: costs[0],
+                with: costs[1],
+                quiet: (others[0] - others[1]).abs() <= 0.10,
+            });
+        }
+        self.figures.past_rss_mib = Some([largest(without), largest(with)]);
+        self.figures.past_start_ms = with.start_times(3)?;
+        Ok(())
+    }
+
     /// Rounds with one client: what signing, verifying and logging add to the time of the plain chain.
     fn latency(&mut self, mode: Mode, stage: &Stage) -> Result<(), Failure> {
         let keys = Keys::new(key_type(mode), SMALL)?;
-        let time = Until::Milliseconds(700);
+        let time = |milliseconds| Until::Milliseconds(milliseconds);
+        let asking = |url: String, milliseconds: u64| Job {
+            each: true,
+            ..job(url, Shape::Soap, SMALL, 1, time(milliseconds))
+        };
+        let plain = asking(Chain::url(), 80);
+        let signed = asking(stage.soap_url(), 150);
         let mut rounds = Vec::new();
         for _ in 0..self.rounds {
             let costs = keys.measure(Duration::from_millis(40));
-            let before = self.plain(Shape::Soap, SMALL, 1, time)?;
-            let flush_before = self.journal.single(150)?;
-            let system = self.system(stage, 1, Until::Milliseconds(1000))?;
-            let flush_after = self.journal.single(150)?;
-            let after = self.plain(Shape::Soap, SMALL, 1, time)?;
+            let (mut chain, mut flush, mut system) = (Vec::new(), Vec::new(), Vec::new());
+            let mut others = [0.0; 2];
+            // Short slices: how long a flush takes changes from one moment to the next, with what others write.
+            for _ in 0..LATENCY_SLICES {
+                for signs in [false, true, false] {
+                    if signs {
+                        flush.extend(self.journal.single(15)?);
+                        let slice = self.measured(&signed, &stage.processes(), &stage.servers())?;
+                        others[1] += slice.others / f64::from(LATENCY_SLICES);
+                        system.extend(slice.outcome.times);
+                        flush.extend(self.journal.single(15)?);
+                    } else {
+                        let slice = self.measured(&plain, &[], &[])?;
+                        others[0] += slice.others / f64::from(2 * LATENCY_SLICES);
+                        chain.extend(slice.outcome.times);
+                    }
+                }
+            }
             rounds.push(LatencyRound {
-                chain_p50: f64::midpoint(before.outcome.p50, after.outcome.p50),
-                system_p50: system.outcome.p50,
-                system_p99: system.outcome.p99,
-                flush: f64::midpoint(flush_before, flush_after),
+                chain_p50: at_part(&mut chain, 0.5),
+                system_p50: at_part(&mut system, 0.5),
+                system_p99: at_part(&mut system, 0.99),
+                flush: at_part(&mut flush, 0.5),
                 costs,
-                others: system.others,
-                quiet: is_quiet(&system, &[before, after]),
+                others: others[1],
+                quiet: (others[0] - others[1]).abs() <= 0.10,
             });
         }
         self.figures.latency.insert(mode.name, rounds);
@@ -255,18 +337,31 @@ impl Bench {
 
     /// Rounds with large bodies, and how much memory they take.
     fn bulk(&mut self, stage: &Stage) -> Result<(), Failure> {
+        for (shape, direction) in [(Shape::Rest, "request"), (Shape::RestAnswer, "answer")] {
+            self.bulk_of(stage, shape, direction)?;
+        }
+        Ok(())
+    }
+
+    fn bulk_of(
+        &mut self,
+        stage: &Stage,
+        shape: Shape,
+        direction: &'static str,
+    ) -> Result<(), Failure> {
         let megabytes = LARGE as f64 / 1e6;
         let few = Until::Exchanges(2);
-        self.large(stage, LARGE, few)?;
-        for _ in 0..self.rounds.min(4) {
-            let before = self.plain(Shape::Rest, LARGE, 1, few)?;
+        self.large(stage, shape, LARGE, few)?;
+        for _ in 0..self.rounds.min(6) {
+            let before = self.plain(shape, LARGE, 1, few)?;
             let costs_before = bulk(Duration::from_millis(60))?;
             let write_before = self.journal.sequential(100)?;
-            let system = self.large(stage, LARGE, few)?;
+            let system = self.large(stage, shape, LARGE, few)?;
             let write_after = self.journal.sequential(100)?;
             let costs_after = bulk(Duration::from_millis(60))?;
-            let after = self.plain(Shape::Rest, LARGE, 1, few)?;
+            let after = self.plain(shape, LARGE, 1, few)?;
             self.figures.bulk.push(BulkRound {
+                direction,
                 stream: f64::midpoint(before.cpu, after.cpu) / megabytes,
                 costs: BulkCosts {
                     sha512: f64::midpoint(costs_before.sha512, costs_after.sha512),
@@ -287,20 +382,26 @@ impl Bench {
             servers
                 .iter()
                 .for_each(|server| processes::forget_peak(*server));
-            self.large(stage, bytes, Until::Exchanges(1))?;
+            self.large(stage, shape, bytes, Until::Exchanges(1))?;
             let grown = servers
                 .iter()
                 .zip(before)
                 .map(|(server, before)| processes::peak_mib(*server).unwrap_or(before) - before);
             self.figures
                 .growth_mib
-                .insert(growth, grown.fold(0.0, f64::max));
+                .insert(format!("{growth} {direction}"), grown.fold(0.0, f64::max));
         }
         Ok(())
     }
 
-    fn large(&mut self, stage: &Stage, bytes: usize, until: Until) -> Result<Slice, Failure> {
-        let job = job(stage.rest_url(), Shape::Rest, bytes, 1, until);
+    fn large(
+        &mut self,
+        stage: &Stage,
+        shape: Shape,
+        bytes: usize,
+        until: Until,
+    ) -> Result<Slice, Failure> {
+        let job = job(stage.rest_url(), shape, bytes, 1, until);
         self.measured(&job, &stage.processes(), &stage.servers())
     }
 
@@ -359,7 +460,7 @@ impl Bench {
                 let url = match (stage, shape) {
                     (None, _) => url.to_owned(),
                     (Some(stage), Shape::Soap) => stage.soap_url(),
-                    (Some(stage), Shape::Rest) => stage.rest_url(),
+                    (Some(stage), Shape::Rest | Shape::RestAnswer) => stage.rest_url(),
                 };
                 let (system, servers) = stage.map_or((Vec::new(), Vec::new()), |stage| {
                     (stage.processes(), stage.servers().to_vec())
@@ -380,6 +481,54 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// A folder of this run alone, empty; the lock lasts as long as the file is open.
+fn own_folder(folder: &Path) -> Result<(PathBuf, File), Failure> {
+    const MARK: &str = "bench";
+    let failed = |error: std::io::Error| Failure(format!("{}: {error}", folder.display()));
+    let known = folder.join(MARK).is_file();
+    if !known && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(format!(
+            "{}: not empty, and not made by tunduk bench",
+            folder.display()
+        )
+        .into());
+    }
+    fs::create_dir_all(folder).map_err(failed)?;
+    let lock = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join(MARK))
+        .map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(format!("{}: another run uses it", folder.display()).into());
+        }
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name() == MARK {
+            continue;
+        }
+        if entry.file_type().map_err(failed)?.is_dir() {
+            fs::remove_dir_all(entry.path()).map_err(failed)?;
+        } else {
+            fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok((folder.canonicalize().map_err(failed)?, lock))
+}
+
+/// The time in microseconds that this part of the times, which are nanoseconds, does not exceed.
+fn at_part(times: &mut [u64], part: f64) -> f64 {
+    times.sort_unstable();
+    let index = (part * times.len() as f64) as usize;
+    times
+        .get(index.min(times.len().saturating_sub(1)))
+        .map_or(0.0, |nanoseconds| *nanoseconds as f64 / 1000.0)
 }
 
 /// Resident memory of the larger one of the two Security Servers.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::logs::{self, Log, Traces};
 use super::message::{Parties, SoapWriter};
 use super::programs::{Chain, Program, ask_once, block, own, send_signal};
-use super::{Failure, processes};
+use super::{Failure, history, processes};
 
 /// A way to sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,22 @@ pub(super) const MODES: [Mode; 4] = [
 /// How long a country may take to start.
 const START: Duration = Duration::from_secs(60);
 
+/// What a country has beyond the two who exchange messages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Past {
+    /// Records in the log of each server.
+    pub(super) records: u64,
+    /// Subsystems in the configuration.
+    pub(super) subsystems: u32,
+}
+
+impl Past {
+    /// Whether there is none.
+    pub(super) fn is_none(self) -> bool {
+        self.records == 0 && self.subsystems == 0
+    }
+}
+
 /// A running country.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -56,6 +73,8 @@ pub(super) struct Stage {
     provider: Server,
     block: String,
     log: PathBuf,
+    /// What the servers have logged: the consumer's and the provider's.
+    logs: [Log; 2],
 }
 
 #[derive(Debug)]
@@ -74,13 +93,43 @@ pub(super) fn parties() -> Parties {
 
 impl Stage {
     /// Starts the country of a mode in a folder of its own and waits until a message passes.
-    pub(super) fn start(mode: Mode, folder: &Path) -> Result<Self, Failure> {
-        let block = block(MODES.iter().position(|other| *other == mode).unwrap_or(0) + 1);
-        let folder = folder.join(mode.name);
+    pub(super) fn start(mode: Mode, folder: &Path, past: Past) -> Result<Self, Failure> {
+        let (block, name) = if past.is_none() {
+            let number = MODES.iter().position(|other| *other == mode).unwrap_or(0) + 1;
+            (block(number), mode.name.to_owned())
+        } else {
+            (block(MODES.len() + 1), format!("{}-past", mode.name))
+        };
+        let folder = folder.join(name);
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let file = folder.join("instance.toml");
-        fs::write(&file, instance(mode, &block))
+        fs::write(&file, instance(mode, &block, past.subsystems))
             .map_err(|error| format!("{}: {error}", file.display()))?;
+        let stage = Self::run(&folder, &block)?;
+        if past.records == 0 {
+            return Ok(stage);
+        }
+        let files = [
+            stage.consumer.configuration.clone(),
+            stage.provider.configuration.clone(),
+        ];
+        stage.end();
+        std::thread::scope(|scope| {
+            let filling = files
+                .each_ref()
+                .map(|file| scope.spawn(|| history::fill(file, past.records)));
+            filling.into_iter().try_for_each(|thread| {
+                thread
+                    .join()
+                    .map_err(|_| Failure::from("filling a log failed"))?
+            })
+        })?;
+        Self::run(&folder, &block)
+    }
+
+    /// Starts the country of this folder, anew or again.
+    fn run(folder: &Path, block: &str) -> Result<Self, Failure> {
+        let file = folder.join("instance.toml");
         let log = folder.join("demo.log");
         let mut command = own(&["demo"])?;
         command
@@ -113,9 +162,11 @@ impl Stage {
         let (provider, consumer) = (find("ss1")?, find("ss2")?);
         Ok(Self {
             demo,
+            logs: [&consumer, &provider]
+                .map(|server| Log::new(logs::folder_of(&server.configuration))),
             consumer,
             provider,
-            block,
+            block: block.to_owned(),
             log,
         })
     }
@@ -142,6 +193,24 @@ impl Stage {
     /// The two Security Servers' main processes.
     pub(super) fn servers(&self) -> [u32; 2] {
         [self.consumer.process, self.provider.process]
+    }
+
+    /// Forgets what the servers have logged up to now.
+    pub(super) fn skip_log(&mut self) -> Result<(), Failure> {
+        for log in &mut self.logs {
+            log.skip()?;
+            log.gained()?;
+        }
+        Ok(())
+    }
+
+    /// What so many exchanges since [`Stage::skip_log`] left in the logs.
+    ///
+    /// # Errors
+    /// The logs do not hold what they must.
+    pub(super) fn traces(&mut self, exchanges: u64, batch: bool) -> Result<Traces, Failure> {
+        let [consumer, provider] = &mut self.logs;
+        logs::judge(exchanges, &[consumer.gained()?, provider.gained()?], batch)
     }
 
     /// Milliseconds from starting the consumer's server to its first signed exchange, one per repetition.
@@ -217,14 +286,17 @@ fn servers(demo: u32) -> Vec<(u32, PathBuf)> {
     found
 }
 
-fn instance(mode: Mode, block: &str) -> String {
+fn instance(mode: Mode, block: &str, subsystems: u32) -> String {
     let Parties { client, provider } = parties();
     let url = Chain::provider_url();
     let server = |owner: &str, code: &str, last: u8, client: &str| {
         format!(
-            "\n[[server]]\nid = \"{owner}/{code}\"\naddress = \"{block}{last}\"\nbatch_signing = {}\n\
-             [[server.client]]\nid = \"{client}\"\nconnection = \"http\"\n",
-            mode.batch
+            "\n[[server]]\nid = \"{owner}/{code}\"\naddress = \"{block}{last}\"\nbatch_signing = {}\n{}",
+            mode.batch,
+            std::iter::once(client.to_owned())
+                .chain((0..subsystems / 2).map(|number| format!("{owner}/unit-{number:05}")))
+                .map(|id| format!("[[server.client]]\nid = \"{id}\"\nconnection = \"http\"\n"))
+                .collect::<String>()
         )
     };
     let service = |code: &str, kind: &str, more: &str| {
