@@ -1,0 +1,261 @@
+//! A disk that is really full: nothing is lost, and the log goes on once there is room.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use bytes::Bytes;
+use messagelog::{
+    ConfigurationId, Direction, LogError, LogKey, LogKeys, MessageKind, NewRecord, RecordQuery,
+    Side, SpoolOwner,
+};
+use store_segments::{LogSettings, MessageLog};
+use xroad_id::{ClientId, ServiceId};
+
+const CONFIGURATION: ConfigurationId = ConfigurationId([7; 32]);
+
+/// A file system of its own, unmounted at the end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir(path).unwrap();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", size, "tunduk-test"])
+            .arg(path)
+            .output()
+            .is_ok_and(|output| output.status.success());
+        done.then(|| Self(path.to_owned()))
+    }
+
+    fn resize(&self, size: &str) {
+        let done = Command::new("mount")
+            .args(["-o", &format!("remount,{size}")])
+            .arg(&self.0)
+            .status();
+        assert!(done.unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn record(number: u64) -> NewRecord {
+    let bank = ClientId::from_path("KG/COM/80000001/bank").unwrap();
+    NewRecord {
+        direction: Direction::Request,
+        side: Side::Consumer,
+        kind: MessageKind::Soap,
+        query_id: format!("q{number}"),
+        request_id: None,
+        service: ServiceId::new(bank.clone(), "service", None).unwrap(),
+        client: bank,
+        time: 1_000_000 + number,
+        message: Bytes::from(vec![number as u8; 20_000]),
+        attachments: Vec::new(),
+        signature: Bytes::from(format!("<signature>{number}</signature>")),
+        hash_chain: None,
+        configuration: CONFIGURATION,
+    }
+}
+
+fn open(directory: &Path) -> MessageLog {
+    let settings = LogSettings {
+        segment_size: 2 << 20,
+        reserve: 6 << 20,
+        ..LogSettings::new(directory.join("log"))
+    };
+    MessageLog::open(settings, LogKeys::only(LogKey::new([1; 32]))).unwrap()
+}
+
+async fn all_there(log: &MessageLog, numbers: &[u64]) {
+    for number in numbers {
+        let found = log
+            .find(RecordQuery {
+                query_id: Some(format!("q{number}")),
+                ..RecordQuery::default()
+            })
+            .await
+            .unwrap();
+        assert_eq!(found.len(), 1, "q{number} was promised");
+        assert_eq!(found[0].record.message, record(*number).message);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_refuses_loses_nothing_and_recovers() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), "size=24m") else {
+        println!("NOT TESTED: a full disk (mounting a tmpfs needs root)");
+        return;
+    };
+    let log = open(&disk.0);
+    log.keep_configuration(CONFIGURATION, vec![("c".into(), Bytes::from_static(b"c"))])
+        .await
+        .unwrap();
+
+    // Bodies stop before the reserve; records still go in.
+    let refused = async {
+        let mut bodies = Vec::new();
+        for _ in 0..100 {
+            let mut writer = log.body(SpoolOwner::Own);
+            writer.write(Bytes::from(vec![1; 1 << 20])).await?;
+            bodies.push(writer.finish().await?);
+        }
+        Ok::<_, LogError>(())
+    };
+    assert_eq!(refused.await, Err(LogError::NoSpace));
+    assert!(log.store().free_space().unwrap() >= 4 << 20);
+    log.accepts(0).unwrap();
+
+    let mut promised = Vec::new();
+    let mut number = 0;
+    let mut refusals = 0;
+    while refusals < 20 {
+        number += 1;
+        assert!(number < 3000, "the disk never became full");
+        match log.commit(record(number)).await {
+            Ok(_) => promised.push(number),
+            Err(LogError::NoSpace) => refusals += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(promised.len() > 100, "{}", promised.len());
+    assert_eq!(log.accepts(0), Err(LogError::NoSpace));
+    all_there(&log, &promised).await;
+
+    disk.resize("size=48m");
+    let mut waited = 0;
+    while log.accepts(0).is_err() {
+        assert!(waited < 100, "there is room again");
+        waited += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for number in 5000..5100 {
+        log.commit(record(number)).await.unwrap();
+        promised.push(number);
+    }
+    all_there(&log, &promised).await;
+    log.close().await.unwrap();
+    drop(log);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let log = open(&disk.0);
+    assert_eq!(log.recovery().damaged, []);
+    assert_eq!(log.recovery().records, promised.len() as u64);
+    all_there(&log, &promised).await;
+
+    // And a start on a full disk reads what is there and refuses.
+    log.close().await.unwrap();
+    drop(log);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let filler = std::fs::File::create(disk.0.join("filler")).unwrap();
+    let mut size = 64_u64 << 20;
+    while size > 0 {
+        let done = rustix::fs::fallocate(
+            &filler,
+            rustix::fs::FallocateFlags::empty(),
+            filler.metadata().unwrap().len(),
+            size,
+        );
+        if done.is_err() {
+            size /= 2;
+        }
+        if size < 4096 {
+            break;
+        }
+    }
+    let log = open(&disk.0);
+    all_there(&log, &promised).await;
+    assert_eq!(
+        log.commit(record(9000)).await.unwrap_err(),
+        LogError::NoSpace
+    );
+    drop(filler);
+    std::fs::remove_file(disk.0.join("filler")).unwrap();
+    let mut waited = 0;
+    while log.commit(record(9001)).await.is_err() {
+        assert!(waited < 100, "there is room again");
+        waited += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    all_there(&log, &[9001]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_of_refused_messages_give_their_room_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    log.keep_configuration(CONFIGURATION, vec![("c".into(), Bytes::from_static(b"c"))])
+        .await
+        .unwrap();
+    let taken = || {
+        use std::os::unix::fs::MetadataExt as _;
+        std::fs::read_dir(folder.path().join("log"))
+            .unwrap()
+            .filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks() * 512))
+            .sum::<u64>()
+    };
+    let mut kept = Vec::new();
+    for number in 0..60 {
+        let mut writer = log.body(SpoolOwner::Peer("greedy".into()));
+        writer.write(Bytes::from(vec![1; 1 << 20])).await.unwrap();
+        match number % 3 {
+            0 => drop(writer),
+            1 => drop(writer.finish().await.unwrap()),
+            _ => {
+                let mut small = log.body(SpoolOwner::Own);
+                small
+                    .write(Bytes::from(vec![number as u8; 100_000]))
+                    .await
+                    .unwrap();
+                drop(writer);
+                let mut new = record(number);
+                let small = small.finish().await.unwrap();
+                new.attachments.push(messagelog::Attachment::Sealed(small));
+                log.commit(new).await.unwrap();
+                kept.push(number);
+            }
+        }
+    }
+    let mut waited = 0;
+    // Twenty small bodies, records, and the segments in use and in preparation.
+    while taken() > 12 << 20 {
+        assert!(waited < 100, "{} bytes are still taken", taken());
+        waited += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        // What wakes the writer.
+        log.commit(record(1000 + waited)).await.unwrap();
+    }
+    let reads = |log: MessageLog, kept: Vec<u64>| async move {
+        for number in kept {
+            let found = log
+                .find(RecordQuery {
+                    query_id: Some(format!("q{number}")),
+                    ..RecordQuery::default()
+                })
+                .await
+                .unwrap();
+            let messagelog::Attachment::Sealed(body) = &found[0].record.attachments[0] else {
+                panic!("a body of 100,000 bytes is not kept in its record");
+            };
+            let content: Vec<_> = body.read().collect::<Result<_, _>>().unwrap();
+            assert!(content.concat() == vec![number as u8; 100_000]);
+        }
+    };
+    reads(log.clone(), kept.clone()).await;
+    // An index is built again over dead space.
+    for segment in log.store().segments() {
+        if log.store().is_sealed(segment) == Some(true) {
+            log.store().rebuild_index(segment).unwrap();
+        }
+    }
+    reads(log.clone(), kept).await;
+}
