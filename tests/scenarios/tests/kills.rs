@@ -55,10 +55,27 @@ fn exchange(url: &str, number: usize) -> Option<String> {
 
 #[test]
 fn what_a_client_received_is_in_both_logs_whoever_was_killed() {
+    kill_under_load(kills(), false);
+}
+
+#[test]
+fn servers_that_sign_in_batches_may_be_killed_too() {
+    kill_under_load(kills().div_ceil(2), true);
+}
+
+/// Kills the servers in turn, so many times.
+fn kill_under_load(kills: usize, batches: bool) {
     let pair = Pair::start(Kind::P256, "");
     pair.must_work();
     let names = [PROVIDER_SERVER, CONSUMER_SERVER];
     let mut servers = names.map(|name| pair.country.take_over(name));
+    if batches {
+        for server in &mut servers {
+            server.kill();
+            server.edit(|text| text.replace("batch_signing = false", "batch_signing = true"));
+            server.start();
+        }
+    }
     for name in names {
         pair.until_ready(name);
     }
@@ -91,7 +108,7 @@ fn what_a_client_received_is_in_both_logs_whoever_was_killed() {
             });
         }
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for kill in 0..kills() {
+            for kill in 0..kills {
                 let before = count();
                 eventually(
                     "exchanges between two kills",
@@ -130,8 +147,8 @@ fn what_a_client_received_is_in_both_logs_whoever_was_killed() {
         );
     }
     println!(
-        "prove: {} kills, {} answers received, all in both logs and valid",
-        kills(),
+        "prove: {} kills (batches: {batches}), {} answers received, all in both logs and valid",
+        kills,
         received.len()
     );
 }
