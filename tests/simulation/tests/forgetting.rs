@@ -175,7 +175,7 @@ impl World {
         &mut self,
         journal: &mut SimJournal,
         length: usize,
-    ) -> Result<((SealedBody, Vec<Extent>), Vec<u8>), LogError> {
+    ) -> Result<(PlacedBody, Vec<u8>), LogError> {
         let content = self.random.bytes(length);
         let mut key = [0; 32];
         key.copy_from_slice(&self.random.bytes(32));
@@ -400,8 +400,11 @@ impl World {
     }
 }
 
+/// A body and where its chunks are.
+type PlacedBody = (SealedBody, Vec<Extent>);
+
 /// The frames of a body, one by one.
-fn dead_runs(body: &(SealedBody, Vec<Extent>)) -> Vec<DeadRun> {
+fn dead_runs(body: &PlacedBody) -> Vec<DeadRun> {
     let (body, extents) = body;
     let mut left = body.len();
     extents
