@@ -450,7 +450,14 @@ async fn verify_archive(
     };
     let mut worst = 0;
     for name in archive.containers.clone() {
-        let container = archive.unpack(&name).map_err(Unjudged::Usage)?;
+        let container = match archive.unpack(&name) {
+            Ok(container) => container,
+            Err(error) => {
+                println!("{name}\nverdict:    invalid: io_error: {error}\n");
+                worst = INVALID;
+                continue;
+            }
+        };
         let id = index.get(&name);
         let configuration = given.as_ref().or_else(|| match id {
             Some(id) => verified.get(id),

@@ -139,6 +139,33 @@ impl PeerAuthenticated {
         permit(own, &self.configuration, &self.request).map(|_| ())
     }
 
+    /// Judges the peer again, by the configuration of now: a body may have been under way
+    /// for hours.
+    ///
+    /// # Errors
+    /// As [`Received::authenticate`].
+    pub fn again(
+        self,
+        judge: &Judge,
+        configuration: &Current,
+        own: &ServerConfiguration,
+        certificate: &Certificate,
+        status: &[Bytes],
+        now: OffsetDateTime,
+    ) -> Result<Self, Refusal> {
+        if configuration.identity() == self.peer.configuration() && now <= self.peer.until() {
+            return Ok(self);
+        }
+        Received::new(self.request).authenticate(
+            judge,
+            configuration,
+            own,
+            certificate,
+            status,
+            now,
+        )
+    }
+
     /// Verifies that the client's member signed every part of the message.
     ///
     /// # Errors

@@ -387,15 +387,7 @@ async fn exchange(
             }
         }
     })?;
-    receive(
-        server,
-        logged.zip(hash),
-        &configuration,
-        response,
-        protocol,
-        &provider,
-    )
-    .await
+    receive(server, logged.zip(hash), response, protocol, &provider).await
 }
 
 /// Writes the request, signs it, has it logged and only then writes the signature.
@@ -463,7 +455,6 @@ fn relayed(bytes: &[u8]) -> Refusal {
 async fn receive(
     server: &Server,
     logged: Option<(RequestLogged, RequestHash)>,
-    configuration: &globalconf::Current,
     response: Response<Body>,
     protocol: Protocol,
     provider: &xroad_id::ClientId,
@@ -536,15 +527,11 @@ async fn receive(
         });
     }
     let answer = decode_answer(server, protocol, &first)?;
+    // By the configuration of now: the answer may have taken long.
+    let now = OffsetDateTime::now_utc();
+    let configuration = server.current(now)?;
     let verified = rest.with_parts(&first.message, |parts| {
-        logged.verify(
-            &server.judge,
-            configuration,
-            answer,
-            parts,
-            &hash,
-            OffsetDateTime::now_utc(),
-        )
+        logged.verify(&server.judge, &configuration, answer, parts, &hash, now)
     })?;
     let signature = rest.signature.clone().ok_or(Refusal::MissingSignature)?;
     let record = verified.record(rest.contents(), signature, rest.chain(), now_ms());

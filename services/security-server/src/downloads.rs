@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use http::{HeaderValue, Response, StatusCode, header};
-use messagelog::{Direction, RecordQuery};
+use messagelog::{Direction, RecordQuery, Side as LogSide};
 use proxy::consumer::authenticate_client;
 use proxy::{Refusal, Side};
 use store_segments::Exported;
@@ -80,8 +80,15 @@ async fn find(
             "there is no message with this identifier of this client".into(),
         ));
     }
+    // With client and provider on one server both sides have logged the exchange.
     let most = if wanted.wanted == Wanted::Both { 2 } else { 1 };
-    if wanted.unique && records.len() > most {
+    let on = |side| {
+        records
+            .iter()
+            .filter(|found| found.record.side == side)
+            .count()
+    };
+    if wanted.unique && on(LogSide::Consumer).max(on(LogSide::Provider)) > most {
         return Err(Refusal::Evidence(
             "there are several messages with this identifier of this client".into(),
         ));

@@ -152,9 +152,20 @@ async fn exchange(
         .rest(&server.log, &owner, algorithm)
         .await
         .map_err(refused)?;
+    let now = OffsetDateTime::now_utc();
+    let configuration = server.current(now)?;
+    let own = server.own.load_full();
+    let authenticated = authenticated.again(
+        &server.judge,
+        &configuration,
+        &own,
+        certificate,
+        &first.status,
+        now,
+    )?;
     let permitted = rest
         .with_parts(&first.message, |parts| {
-            authenticated.verify(&server.judge, parts, OffsetDateTime::now_utc())
+            authenticated.verify(&server.judge, parts, now)
         })?
         .permit(&own)?;
     let signature = rest.signature.clone().ok_or(Refusal::MissingSignature)?;

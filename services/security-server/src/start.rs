@@ -254,7 +254,7 @@ struct Started {
     client: Arc<ConfigurationClient>,
     status: Arc<OwnStatus>,
     token: Arc<Mutex<OpenToken>>,
-    authentication: Certificate,
+    authentication: ArcSwap<Certificate>,
     internal: TlsIdentity,
     peer_tls: PeerTls,
 }
@@ -308,7 +308,7 @@ fn start(
         client: Arc::new(client),
         status,
         token: Arc::new(Mutex::new(token)),
-        authentication: authentication.certificate,
+        authentication: ArcSwap::from_pointee(authentication.certificate),
         internal,
     })
 }
@@ -369,10 +369,10 @@ impl Started {
         self.server
             .configuration
             .store(Some(Arc::clone(&configuration)));
-        if before.is_none() {
-            // Chains above our certificates are known only now.
+        if before.is_none_or(|before| before.identity() != identity) {
+            // Chains above our certificates are known only now, or have changed.
+            self.renew_authentication();
             self.renew_signers();
-            self.use_stored_status();
         }
     }
 
@@ -428,6 +428,42 @@ impl Started {
         }
     }
 
+    /// Chooses the authentication certificate again: another one may be registered now, or
+    /// the chain above it known or changed.
+    fn renew_authentication(&self) {
+        let configuration = self.client.configuration();
+        let own = self.server.own.load_full();
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = OffsetDateTime::now_utc();
+        let renewed = authentication(&token, configuration.as_deref(), &own, now)
+            .map_err(|error| error.to_string())
+            .and_then(|renewed| {
+                self.server
+                    .peers
+                    .replace_identity(&renewed.identity)
+                    .and_then(|()| self.peer_tls.replace(&renewed.identity))
+                    .map_err(|error| error.to_string())?;
+                Ok(renewed.certificate)
+            });
+        drop(token);
+        match renewed {
+            Ok(certificate) => {
+                let changed = self.authentication.load().der() != certificate.der();
+                self.authentication.store(Arc::new(certificate));
+                if changed {
+                    tracing::info!("another authentication certificate is used from now on");
+                    self.server
+                        .authentication
+                        .store(Arc::new(AuthenticationStatus::default()));
+                }
+                self.use_stored_status();
+            }
+            Err(error) => {
+                tracing::error!(error, "the authentication key could not be read again");
+            }
+        }
+    }
+
     /// Puts the kept status answers to use, so that a restart needs no responder.
     fn use_stored_status(&self) {
         self.use_stored_status_of(&self.server.signers.load());
@@ -438,7 +474,7 @@ impl Started {
         let instance = self.server.own.load().id().instance.clone();
         if let Some(status) =
             self.status
-                .stored(&configuration, &instance, &self.authentication, now)
+                .stored(&configuration, &instance, &self.authentication.load(), now)
         {
             self.set_authentication(&configuration, status);
         }
@@ -464,10 +500,9 @@ impl Started {
 
     fn set_authentication(&self, configuration: &GlobalConfiguration, status: ChainStatus) {
         let instance = self.server.own.load().id().instance.clone();
-        let mut chain = vec![self.authentication.clone()];
-        chain.extend(
-            intermediates(configuration, &instance, &self.authentication).unwrap_or_default(),
-        );
+        let certificate = self.authentication.load_full();
+        let mut chain = vec![Certificate::clone(&certificate)];
+        chain.extend(intermediates(configuration, &instance, &certificate).unwrap_or_default());
         self.server
             .authentication
             .store(Arc::new(AuthenticationStatus {
@@ -547,9 +582,10 @@ impl Started {
         let now = OffsetDateTime::now_utc();
         let mut all = true;
         let instance = self.server.own.load().id().instance.clone();
+        let certificate = self.authentication.load_full();
         match self
             .status
-            .fetch(configuration, &instance, &self.authentication, now)
+            .fetch(configuration, &instance, &certificate, now)
             .await
         {
             Ok(status) => self.set_authentication(configuration, status),
@@ -589,6 +625,7 @@ impl Started {
                 if let Err(error) = reloaded {
                     tracing::error!(%error, "the token could not be read again");
                 }
+                self.renew_authentication();
                 self.renew_signers();
                 tracing::info!("clients, services, rights and keys were read again");
             }

@@ -300,7 +300,7 @@ impl PeerStatus {
             .collect();
         let query = encode_query(hashes.iter().map(|(short, long)| (short, long)));
         let request = Request::builder()
-            .uri(format!("http://{address}:{port}{query}"))
+            .uri(format!("http://{}:{port}{query}", host(address)))
             .body(Body::empty())
             .map_err(|error| error.to_string())?;
         let options = RequestOptions::default()
@@ -326,6 +326,15 @@ impl PeerStatus {
         decode_answer(&content_type, body, subjects.len())
             .map(Arc::new)
             .map_err(|error| error.to_string())
+    }
+}
+
+/// A registered address as the host of a URL: an IPv6 address stands in brackets.
+fn host(address: &str) -> String {
+    if address.contains(':') && !address.starts_with('[') {
+        format!("[{address}]")
+    } else {
+        address.to_owned()
     }
 }
 
