@@ -22,11 +22,11 @@ fn upload(pair: &Pair, client: &str, code: &str, pieces: usize) -> (u16, String)
         body: b"",
     };
     let piece = vec![b'x'; 1 << 20];
-    let mut stream = request.begin(pieces * piece.len()).unwrap();
+    let mut stream = request.begin(pieces * piece.len()).expect("a connection");
     for _ in 0..pieces {
-        stream.write_all(&piece).unwrap();
+        stream.write_all(&piece).expect("written");
     }
-    let answer = read_answer(&mut stream).unwrap();
+    let answer = read_answer(&mut stream).expect("an answer");
     let code = answer.header("x-road-error").unwrap_or_default().to_owned();
     (answer.status, code)
 }
