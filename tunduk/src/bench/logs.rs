@@ -1,7 +1,7 @@
 //! What the servers' message logs hold: counted from their segment files, without the code that wrote them, so that a
 //! record which is not on disk is not counted.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -20,8 +20,8 @@ const DIGEST: std::ops::Range<usize> = FRAME_HEADER + 16..FRAME_HEADER + 48;
 #[derive(Debug)]
 pub(super) struct Log {
     folder: PathBuf,
-    segment: u32,
-    offset: u64,
+    /// Up to where each segment has been read.
+    read: BTreeMap<u32, u64>,
 }
 
 /// What a log has gained.
@@ -55,87 +55,61 @@ impl Log {
     pub(super) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
-            segment: 0,
-            offset: SEGMENT_HEADER,
+            read: BTreeMap::new(),
         }
-    }
-
-    /// Goes to the beginning of the newest segment that is written to.
-    pub(super) fn skip(&mut self) -> Result<(), Failure> {
-        let failed = |error: io::Error| Failure(format!("{}: {error}", self.folder.display()));
-        let mut newest = 0;
-        for entry in fs::read_dir(&self.folder).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(".segment"));
-            if let Some(number) = number.and_then(|number| number.parse::<u32>().ok())
-                && number > newest
-                && self.begun(number)
-            {
-                newest = number;
-            }
-        }
-        if newest > self.segment {
-            (self.segment, self.offset) = (newest, SEGMENT_HEADER);
-        }
-        Ok(())
     }
 
     /// What was added since the last call.
     pub(super) fn gained(&mut self) -> Result<Gained, Failure> {
-        if self.segment == 0 {
-            self.skip()?;
-        }
         let mut gained = Gained::default();
-        loop {
-            self.read_segment(&mut gained)
-                .map_err(|error| format!("{}: {error}", self.folder.display()))?;
-            if !self.begun(self.segment + 1) {
-                return Ok(gained);
+        self.read_all(&mut gained)
+            .map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        Ok(gained)
+    }
+
+    fn read_all(&mut self, gained: &mut Gained) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".segment"));
+            if let Some(segment) = number.and_then(|number| number.parse().ok()) {
+                let offset = self.read.entry(segment).or_insert(SEGMENT_HEADER);
+                *offset = read_segment(&File::open(entry.path())?, segment, *offset, gained)?;
             }
-            // What was written to the old one before the new one was begun.
-            self.read_segment(&mut gained)
-                .map_err(|error| format!("{}: {error}", self.folder.display()))?;
-            (self.segment, self.offset) = (self.segment + 1, SEGMENT_HEADER);
         }
+        Ok(())
     }
+}
 
-    fn open(&self, segment: u32) -> io::Result<File> {
-        File::open(self.folder.join(format!("{segment:010}.segment")))
-    }
-
-    /// Whether a segment holds a frame.
-    fn begun(&self, segment: u32) -> bool {
-        let mut head = [0; FRAME_HEADER];
-        self.open(segment)
-            .is_ok_and(|file| file.read_exact_at(&mut head, SEGMENT_HEADER).is_ok())
-            && Frame::decode(&head, segment).is_some()
-    }
-
-    fn read_segment(&mut self, gained: &mut Gained) -> io::Result<()> {
-        let file = self.open(self.segment)?;
-        let mut head = [0; DIGEST.end];
-        loop {
-            let mut read = 0;
-            while read < head.len() {
-                match file.read_at(&mut head[read..], self.offset + read as u64)? {
-                    0 => break,
-                    more => read += more,
-                }
+/// Reads on from this offset; gives the offset behind the last frame.
+fn read_segment(
+    file: &File,
+    segment: u32,
+    mut offset: u64,
+    gained: &mut Gained,
+) -> io::Result<u64> {
+    let mut head = [0; DIGEST.end];
+    loop {
+        let mut read = 0;
+        while let Some(room) = head.get_mut(read..).filter(|room| !room.is_empty()) {
+            match file.read_at(room, offset + read as u64)? {
+                0 => break,
+                more => read += more,
             }
-            if read < FRAME_HEADER {
-                return Ok(());
-            }
-            let Some(frame) = Frame::decode(&head, self.segment) else {
-                return Ok(());
-            };
-            self.offset += frame.length;
-            if frame.is_record
-                && let Some(Ok(digest)) = head.get(DIGEST).map(TryInto::try_into)
-            {
-                gained.records += 1;
-                gained.bytes += frame.length;
-                gained.signatures.insert(digest);
-            }
+        }
+        let Some(frame) = head
+            .get(..read)
+            .and_then(|head| Frame::decode(head, segment))
+        else {
+            return Ok(offset);
+        };
+        offset += frame.length;
+        if frame.is_record
+            && let Some(Ok(digest)) = head.get(DIGEST).map(TryInto::try_into)
+        {
+            gained.records += 1;
+            gained.bytes += frame.length;
+            gained.signatures.insert(digest);
         }
     }
 }
