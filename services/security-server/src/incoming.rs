@@ -1,5 +1,7 @@
 //! Reading a transport message from a peer.
 
+use std::time::Duration;
+
 use asic::Content;
 use bytes::Bytes;
 use messagelog::SpoolOwner;
@@ -16,7 +18,13 @@ use xroad_message::transport::{
 use crate::attachment::{AttachmentRecorder, MEMORY_OF_MESSAGE, RecordedAttachment};
 use crate::refusals::log_refusal;
 
-/// Names of the parts of a message; attachments beyond these get theirs made.
+/// Most bytes that are read after the end of a message.
+const EPILOGUE: usize = 16 * 1024;
+
+/// How long the end of the HTTP body may take to follow the end of the message.
+const EPILOGUE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Name under which the message part is signed.
 const MESSAGE: &str = "/message.xml";
 
 /// A message that is being read.
@@ -107,6 +115,24 @@ impl Incoming {
             protocol,
             direction,
         })
+    }
+
+    /// Reads what may still follow the end of the message: nothing but the last chunk of
+    /// the HTTP body. Left unread, it would cost the connection, and a peer that sends it
+    /// late would see a reset.
+    async fn drain(&mut self) {
+        let mut left = EPILOGUE;
+        let rest = async {
+            while let Some(Ok(bytes)) = self.body.next().await {
+                left = left.saturating_sub(bytes.len());
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        if !self.over {
+            let _ = tokio::time::timeout(EPILOGUE_WITHIN, rest).await;
+        }
     }
 
     async fn next(&mut self) -> Result<TransportEvent, Refusal> {
@@ -207,7 +233,10 @@ impl Incoming {
                     return Err(Refusal::MissingSignature.into());
                 }
                 TransportEvent::Fault(fault) => return Err(IncomingError::Fault(fault)),
-                TransportEvent::End => return Ok(rest),
+                TransportEvent::End => {
+                    self.drain().await;
+                    return Ok(rest);
+                }
                 TransportEvent::OcspResponse(_) | TransportEvent::Message { .. } => {
                     return Err(missing_message(self.protocol).into());
                 }
