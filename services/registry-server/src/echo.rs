@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use http::header::CONTENT_TYPE;
 use http::{Method, Request, Response, StatusCode};
 use pki::DigestAlgorithm;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use transport::{Body, BodyError};
 
 use crate::answer::{XML, answer, header, refusal};
@@ -18,6 +19,8 @@ use crate::soap::{Envelope, fault};
 /// Largest SOAP envelope that is echoed. Attachments are streamed and have no limit.
 const LARGEST_ENVELOPE: usize = 64 << 20;
 const PIECE: usize = 64 << 10;
+/// Longest body that is held in memory before it is sent back.
+const HELD: usize = 1 << 20;
 /// Longest wait that `/slow/…` grants.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
@@ -129,12 +132,21 @@ pub(crate) async fn rest(request: Request<Body>, path: &str) -> Response<Body> {
             response
         }
         _ if request.body().length() == Some(0) => describe(&request),
-        _ => send_back(request),
+        _ => send_back(request).await,
     }
 }
 
-fn send_back(request: Request<Body>) -> Response<Body> {
+async fn send_back(request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
+    let body = match hold(body).await {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::warn!(%error, "a body could not be held");
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            return response;
+        }
+    };
     let mut response = Response::new(body);
     if let Some(content_type) = head.headers.get(CONTENT_TYPE) {
         response
@@ -142,6 +154,44 @@ fn send_back(request: Request<Body>) -> Response<Body> {
             .insert(CONTENT_TYPE, content_type.clone());
     }
     response
+}
+
+/// Takes a body to its end before a byte of it goes back: whoever writes everything before
+/// reading anything, as X-Road's client does, would wait for ever. What does not fit into
+/// memory goes to a file without a name.
+async fn hold(mut body: Body) -> std::io::Result<Body> {
+    let mut held = BytesMut::new();
+    let mut file = None;
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(std::io::Error::other)?;
+        held.extend_from_slice(&piece);
+        if held.len() > HELD {
+            let file = match &mut file {
+                Some(file) => file,
+                None => file.insert(tokio::fs::File::from_std(tempfile::tempfile()?)),
+            };
+            file.write_all(&held.split()).await?;
+        }
+    }
+    let Some(mut file) = file else {
+        return Ok(Body::full(held.freeze()));
+    };
+    file.write_all(&held).await?;
+    file.flush().await?;
+    let length = file.stream_position().await?;
+    file.rewind().await?;
+    let (mut sender, body) = Body::channel_with_length(4, length);
+    tokio::spawn(async move {
+        loop {
+            let mut piece = BytesMut::with_capacity(PIECE);
+            match file.read_buf(&mut piece).await {
+                Ok(0) => return sender.finish(),
+                Ok(_) if sender.send(piece.freeze()).await.is_ok() => {}
+                _ => return sender.abort(),
+            }
+        }
+    });
+    Ok(body)
 }
 
 fn describe(request: &Request<Body>) -> Response<Body> {
