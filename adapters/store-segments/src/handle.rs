@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,9 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::export::{Exported, export_archive, export_one};
 use crate::files::FileDirectory;
-use crate::queue::{
-    Command, Queue, Reply, Writing, Written, commit_here, help_loop, now, write_loop,
-};
+use crate::queue::{Command, Queue, Reply, Written, help_loop, now, write_loop};
 
 /// Chunks of one body that may be under way to the writer.
 const CHUNKS_UNDER_WAY: usize = 2;
@@ -104,7 +102,6 @@ impl Randomness for SystemRandomness {
 struct Inner {
     store: Arc<Store<FileDirectory>>,
     queue: Arc<Queue>,
-    writing: Arc<Mutex<Writing>>,
     spool: Spool,
     acceptable_ms: u64,
     recovery: Recovery,
@@ -171,15 +168,14 @@ impl MessageLog {
             let (store, queue, retention) = helper;
             help_loop(&store, &queue, &todo, retention);
         })?;
-        let writing = Arc::new(Mutex::new(Writing::new(journal, settings.commit_window)));
-        let writer = (Arc::clone(&writing), Arc::clone(&queue));
+        let writer = Arc::clone(&queue);
+        let window = settings.commit_window;
         thread("log-writer", move || {
-            write_loop(&writer.0, &writer.1, &chores);
+            write_loop(journal, &writer, &chores, window);
         })?;
         Ok(Self(Arc::new(Inner {
             store,
             queue,
-            writing,
             spool: Spool::new(settings.spool),
             acceptable_ms: settings.acceptable_timestamp_failure.as_millis() as u64,
             recovery,
@@ -218,9 +214,6 @@ impl MessageLog {
     /// # Errors
     /// It is not on disk, for the reason given.
     pub async fn commit(&self, record: NewRecord) -> Result<Committed, LogError> {
-        if let Some(result) = commit_here(&self.0.queue, &self.0.writing, &record) {
-            return result;
-        }
         let record = Box::new(record);
         self.ask(|reply| Command::Commit(record, reply)).await
     }

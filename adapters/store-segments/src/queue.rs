@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use messagelog::{
     CHUNK_ROOM, Committed, DeadRun, DeadSpace, Journal, LogError, LogKeys, NewRecord, RecordId,
@@ -93,12 +93,6 @@ impl Queue {
         true
     }
 
-    /// Whether the writer sleeps and nobody waits for it.
-    fn is_idle(&self) -> bool {
-        let inner = self.lock();
-        inner.idle && inner.commands.is_empty() && !inner.closed
-    }
-
     fn take(&self, patience: Duration, into: &mut VecDeque<Command>) {
         let mut inner = self.lock();
         if inner.commands.is_empty() {
@@ -177,83 +171,17 @@ impl Window {
     }
 }
 
-/// A window shorter than this is none: to sleep for so long takes longer.
-const SHORTEST_WINDOW: Duration = Duration::from_micros(50);
-
-/// The longest flush that a committer may wait for in place of the writer.
-const SHORT_FLUSH: Duration = Duration::from_millis(1);
-
-/// The journal and how its flushes went: the writer's, but for a lone committer.
-pub struct Writing {
-    /// None once the log is closed.
-    journal: Option<Journal<FileDirectory>>,
-    window: Window,
-    last_flush: Duration,
-}
-
-impl Writing {
-    /// A journal whose commits are gathered for at most `most` under load.
-    pub fn new(journal: Journal<FileDirectory>, most: Duration) -> Self {
-        Self {
-            journal: Some(journal),
-            window: Window {
-                most,
-                records_per_flush: 1.0,
-            },
-            last_flush: Duration::ZERO,
-        }
-    }
-}
-
-fn flush(
-    journal: &mut Journal<FileDirectory>,
-    window: &mut Window,
-    last_flush: &mut Duration,
-    records: usize,
-) -> Result<(), LogError> {
-    let started = Instant::now();
-    let result = journal.flush();
-    *last_flush = started.elapsed();
-    window.flushed(records);
-    result
-}
-
-/// Commits a record on the caller's own thread while the writer sleeps, commits come
-/// one by one and the disk is quick: to wake the writer and be woken by it would take
-/// as long as the flush itself. `None`: hand it to the writer.
-pub fn commit_here(
-    queue: &Queue,
-    writing: &Mutex<Writing>,
-    record: &NewRecord,
-) -> Option<Result<Committed, LogError>> {
-    if !queue.is_idle() {
-        return None;
-    }
-    let mut writing = writing.try_lock().ok()?;
-    let Writing {
-        journal,
-        window,
-        last_flush,
-    } = &mut *writing;
-    let journal = journal.as_mut()?;
-    if window.length() > SHORTEST_WINDOW || *last_flush > SHORT_FLUSH {
-        return None;
-    }
-    let id = match journal.append(record, now()) {
-        Ok(id) => id,
-        Err(error) => return Some(Err(error)),
-    };
-    let result = flush(journal, window, last_flush, 1);
-    let proof = journal
-        .take_committed()
-        .into_iter()
-        .find(|proof| proof.record_id() == id);
-    Some(proof.ok_or_else(|| result.err().unwrap_or(LogError::Closed)))
-}
-
 /// Runs the writer until it is closed.
-pub fn write_loop(writing: &Mutex<Writing>, queue: &Queue, chores: &SyncSender<Chore>) {
-    let lock = || writing.lock().unwrap_or_else(PoisonError::into_inner);
+pub fn write_loop(
+    mut journal: Journal<FileDirectory>,
+    queue: &Queue,
+    chores: &SyncSender<Chore>,
+    window: Duration,
+) {
+    let mut window = Window {
+        most: window,
+        records_per_flush: 1.0,
+    };
     let mut commands = VecDeque::new();
     let mut commits: Vec<(RecordId, Reply<Committed>)> = Vec::new();
     let mut others: Vec<Reply<()>> = Vec::new();
@@ -269,20 +197,11 @@ pub fn write_loop(writing: &Mutex<Writing>, queue: &Queue, chores: &SyncSender<C
                 .iter()
                 .any(|command| matches!(command, Command::Commit(..)))
         {
-            let length = lock().window.length();
-            if length > SHORTEST_WINDOW {
+            let length = window.length();
+            if length > Duration::from_micros(50) {
                 queue.gather(length, &mut commands);
             }
         }
-        let mut writing = lock();
-        let Writing {
-            journal: open,
-            window,
-            last_flush,
-        } = &mut *writing;
-        let Some(journal) = open.as_mut() else {
-            return;
-        };
         let time = now();
         let mut closing = None;
         let mut durable_needed = false;
@@ -340,14 +259,15 @@ pub fn write_loop(writing: &Mutex<Writing>, queue: &Queue, chores: &SyncSender<C
             }
         }
         if durable_needed {
-            let result = flush(journal, window, last_flush, commits.len());
-            answer(journal, &mut commits, result.as_ref().err());
+            let result = journal.flush();
+            window.flushed(commits.len());
+            answer(&mut journal, &mut commits, result.as_ref().err());
             for reply in others.drain(..) {
                 let _ = reply.send(result.clone());
             }
         }
         if let Some(reply) = closing {
-            let result = open.take().map_or(Ok(()), Journal::close);
+            let result = journal.close();
             for command in queue.close() {
                 refuse(command);
             }
