@@ -4,7 +4,9 @@ use globalconf::Current;
 use serverconf::Groups;
 use xroad_id::{ClientId, GlobalGroupId};
 
-pub(crate) struct InstanceGroups<'a>(pub(crate) &'a Current);
+/// The groups of a configuration, as access rights ask for them (B5).
+#[derive(Debug, Clone, Copy)]
+pub struct InstanceGroups<'a>(pub &'a Current);
 
 impl Groups for InstanceGroups<'_> {
     fn contains(&self, group: &GlobalGroupId, client: &ClientId) -> bool {

@@ -13,6 +13,7 @@ mod refusal;
 mod signed;
 mod texts;
 
+pub use groups::InstanceGroups;
 pub use judge::{Judge, Peer, PeerDoubt};
 pub use message::{Request, Response};
 pub use refusal::{Blame, Refusal, RelayedFault, Side};

@@ -79,19 +79,16 @@ pub struct ConfigurationClientSettings {
     /// How the TLS certificates of configuration servers are checked. `None`: by the
     /// authorities of the operating system and the host's name (reference G6).
     pub tls: Option<ServerVerification>,
-    /// Time between two downloads.
-    pub period: Duration,
 }
 
 impl ConfigurationClientSettings {
-    /// The usual settings: every 60 s, no federation.
+    /// The usual settings: no federation.
     pub fn new(anchor: PathBuf, directory: PathBuf) -> Self {
         Self {
             anchor,
             directory,
             federation: Federation::None,
             tls: None,
-            period: Duration::from_secs(60),
         }
     }
 }
@@ -330,38 +327,6 @@ impl ConfigurationClient {
         identity: ConfigurationId,
     ) -> std::io::Result<Option<ArchivedConfiguration>> {
         self.store.archived(identity)
-    }
-
-    /// Downloads again and again until `shutdown` completes; failures are logged.
-    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
-        tokio::pin!(shutdown);
-        loop {
-            tokio::select! {
-                () = &mut shutdown => return,
-                () = self.update_and_log() => {}
-            }
-            tokio::select! {
-                () = &mut shutdown => return,
-                () = tokio::time::sleep(self.settings.period) => {}
-            }
-        }
-    }
-
-    async fn update_and_log(&self) {
-        match self.update().await {
-            Ok(Update::Changed(identity)) => {
-                tracing::info!(%identity, "the global configuration has changed");
-            }
-            Ok(Update::Renewed | Update::Unchanged) => {}
-            Err(error) => {
-                let until = self.configuration().and_then(|c| c.expires());
-                tracing::warn!(
-                    %error,
-                    stored_until = ?until.map(|t| t.to_string()),
-                    "the global configuration could not be downloaded"
-                );
-            }
-        }
     }
 
     /// Downloads the configuration of the own instance and of federated ones, stores

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use pki::DigestAlgorithm;
 use proxy::provider::RequestLogged;
-use proxy::{Refusal, Request as Call, Side};
-use serverconf::{Groups, Service, ServiceKind};
+use proxy::{InstanceGroups, Refusal, Request as Call, Side};
+use serverconf::{Service, ServiceKind};
 use time::OffsetDateTime;
 use transport::{Body, RequestOptions};
-use xroad_id::{ClientId, GlobalGroupId, ServiceId};
+use xroad_id::{ClientId, ServiceId};
 use xroad_message::asic_request::query_parameter;
 use xroad_message::metadata::{
     GET_OPEN_API, GET_WSDL, ListedClient, ListedRestService, MethodList, RestServiceType,
@@ -26,14 +26,6 @@ use crate::server::Server;
 
 /// Longest service description that is given.
 const LONGEST: usize = 10 << 20;
-
-struct CurrentGroups<'a>(&'a globalconf::Current);
-
-impl Groups for CurrentGroups<'_> {
-    fn contains(&self, group: &GlobalGroupId, client: &ClientId) -> bool {
-        self.0.in_global_group(client, group)
-    }
-}
 
 fn failure(service: impl ToString, leaf: &str, detail: impl ToString) -> Refusal {
     Refusal::Metadata {
@@ -54,7 +46,7 @@ pub async fn answer(
 ) -> Result<ServiceAnswer, Refusal> {
     let service = logged.request().service();
     let own = server.own.load_full();
-    let groups = CurrentGroups(logged.configuration());
+    let groups = InstanceGroups(logged.configuration());
     let client = logged.request().client();
     let is_listed = |list: MethodList, service: &Service| match list {
         MethodList::All => true,

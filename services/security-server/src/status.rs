@@ -197,8 +197,10 @@ impl OwnStatus {
     }
 
     fn file(&self, certificate: &Certificate) -> PathBuf {
-        self.directory
-            .join(format!("{}.der", hex(certificate.sha256().as_ref())))
+        self.directory.join(format!(
+            "{}.der",
+            hex::encode(certificate.sha256().as_ref())
+        ))
     }
 
     fn keep(&self, certificate: &Certificate, answer: &[u8]) -> std::io::Result<()> {
@@ -208,16 +210,6 @@ impl OwnStatus {
         std::fs::write(&new, answer)?;
         std::fs::rename(&new, &file)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 fn add(
