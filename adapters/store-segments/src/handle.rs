@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +18,9 @@ use tokio::sync::oneshot;
 
 use crate::export::{Exported, export_archive, export_one};
 use crate::files::FileDirectory;
-use crate::queue::{Command, Queue, Reply, Written, help_loop, now, write_loop};
+use crate::queue::{
+    Command, Queue, Reply, Writing, Written, commit_here, help_loop, now, write_loop,
+};
 
 /// Chunks of one body that may be under way to the writer.
 const CHUNKS_UNDER_WAY: usize = 2;
@@ -36,7 +38,8 @@ pub struct LogSettings {
     pub reserve: u64,
     /// Quotas of bodies whose record is not committed.
     pub spool: SpoolLimits,
-    /// Longest time that commits are gathered for one flush, under load only.
+    /// Longest time that commits are gathered for one flush; they are only while the machine is too busy
+    /// to let committers go on at once.
     pub commit_window: Duration,
     /// How long records are kept once they are time-stamped; `None` is for ever.
     pub retention: Option<Duration>,
@@ -46,7 +49,7 @@ pub struct LogSettings {
 
 impl LogSettings {
     /// The defaults for a log in `directory`: 64 MiB segments, 256 MiB reserve,
-    /// 2 GiB of unverified bodies per peer and 8 GiB in all, 1 ms window, kept for
+    /// 2 GiB of unverified bodies per peer and 8 GiB in all, 3 ms window, kept for
     /// ever, 14,400 s without time-stamps (X-Road's default).
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
@@ -57,7 +60,7 @@ impl LogSettings {
                 per_peer: 2 << 30,
                 total: 8 << 30,
             },
-            commit_window: Duration::from_millis(1),
+            commit_window: Duration::from_millis(3),
             retention: None,
             acceptable_timestamp_failure: Duration::from_secs(14_400),
         }
@@ -102,6 +105,7 @@ impl Randomness for SystemRandomness {
 struct Inner {
     store: Arc<Store<FileDirectory>>,
     queue: Arc<Queue>,
+    writing: Arc<Mutex<Writing>>,
     spool: Spool,
     acceptable_ms: u64,
     recovery: Recovery,
@@ -168,14 +172,16 @@ impl MessageLog {
             let (store, queue, retention) = helper;
             help_loop(&store, &queue, &todo, retention);
         })?;
-        let writer = Arc::clone(&queue);
+        let writing = Arc::new(Mutex::new(Writing::new(journal)));
+        let writer = (Arc::clone(&writing), Arc::clone(&queue));
         let window = settings.commit_window;
         thread("log-writer", move || {
-            write_loop(journal, &writer, &chores, window);
+            write_loop(&writer.0, &writer.1, &chores, window);
         })?;
         Ok(Self(Arc::new(Inner {
             store,
             queue,
+            writing,
             spool: Spool::new(settings.spool),
             acceptable_ms: settings.acceptable_timestamp_failure.as_millis() as u64,
             recovery,
@@ -214,8 +220,15 @@ impl MessageLog {
     /// # Errors
     /// It is not on disk, for the reason given.
     pub async fn commit(&self, record: NewRecord) -> Result<Committed, LogError> {
+        let committers = &self.0.queue.committers;
+        let _waiting = committers.wait();
+        if let Some(result) = commit_here(&self.0.queue, &self.0.writing, &record) {
+            return result;
+        }
         let record = Box::new(record);
-        self.ask(|reply| Command::Commit(record, reply)).await
+        let (committed, answered) = self.ask(|reply| Command::Commit(record, reply)).await?;
+        committers.resumed(answered);
+        Ok(committed)
     }
 
     /// Begins a body that is too large to be kept in a record.

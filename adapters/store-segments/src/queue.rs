@@ -1,9 +1,10 @@
 //! The writer thread and what it is told.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use messagelog::{
     CHUNK_ROOM, Committed, DeadRun, DeadSpace, Journal, LogError, LogKeys, NewRecord, RecordId,
@@ -15,6 +16,9 @@ use crate::files::{FileDirectory, LogFile};
 
 /// A reply to whoever waits.
 pub type Reply<T> = oneshot::Sender<Result<T, LogError>>;
+
+/// A commit and the moment of the answer.
+pub type Answered = (Committed, Instant);
 
 /// What a chunk's writer gets back: where it is, and the buffer for the next one.
 pub struct Written {
@@ -31,7 +35,7 @@ pub struct Written {
 /// What the writer thread is asked to do.
 pub enum Command {
     /// Append a record, reply when it is durable.
-    Commit(Box<NewRecord>, Reply<Committed>),
+    Commit(Box<NewRecord>, Reply<Answered>),
     /// Write a sealed chunk, reply when it is written (not synced).
     Chunk {
         frame: Vec<u8>,
@@ -66,6 +70,8 @@ struct Inner {
 pub struct Queue {
     inner: Mutex<Inner>,
     wake: Condvar,
+    /// Those who wait for commits.
+    pub committers: Committers,
 }
 
 impl Queue {
@@ -91,6 +97,12 @@ impl Queue {
             self.wake.notify_one();
         }
         true
+    }
+
+    /// Whether the writer sleeps and nobody waits for it.
+    fn is_idle(&self) -> bool {
+        let inner = self.lock();
+        inner.idle && inner.commands.is_empty() && !inner.closed
     }
 
     fn take(&self, patience: Duration, into: &mut VecDeque<Command>) {
@@ -153,37 +165,126 @@ pub enum Chore {
     Writeback,
 }
 
-/// How long commits are gathered: not at all while they come one by one, and the
-/// longer the more came together lately.
-struct Window {
-    most: Duration,
-    records_per_flush: f64,
+/// Those who wait for commits, and how soon they go on once they are answered.
+#[derive(Debug, Default)]
+pub struct Committers {
+    waiting: AtomicUsize,
+    /// Nanoseconds from an answer to its reader's next step, smoothed.
+    lag: AtomicU64,
 }
 
-impl Window {
-    fn length(&self) -> Duration {
-        let load = ((self.records_per_flush - 1.5) / 6.0).clamp(0.0, 1.0);
-        self.most.mul_f64(load)
+/// Somebody who waits for a commit, until it is dropped.
+#[derive(Debug)]
+pub struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Committers {
+    /// One more who waits.
+    pub fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting(&self.waiting)
     }
 
-    fn flushed(&mut self, records: usize) {
-        self.records_per_flush += (records as f64 - self.records_per_flush) * 0.2;
+    /// An answer given at `answered` was read just now.
+    pub fn resumed(&self, answered: Instant) {
+        let lag = answered.elapsed().as_nanos() as u64;
+        let smoothed = self.lag.load(Ordering::Relaxed);
+        // Samples that get lost between the two steps do no harm.
+        self.lag
+            .store(smoothed - smoothed / 8 + lag / 8, Ordering::Relaxed);
     }
+
+    fn alone(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) <= 1
+    }
+
+    /// How long commits are gathered before a flush: a part of what committers wait for
+    /// a processor anyway. With time to spare that is nothing, since gathering would only
+    /// delay them; on a busy machine a flush less is time for all.
+    fn window(&self, most: Duration) -> Duration {
+        Duration::from_nanos(self.lag.load(Ordering::Relaxed) / 2).min(most)
+    }
+}
+
+/// A window shorter than this is none: to sleep for so long takes longer.
+const SHORTEST_WINDOW: Duration = Duration::from_micros(50);
+
+/// The longest flush that a committer may wait for in place of the writer.
+const SHORT_FLUSH: Duration = Duration::from_millis(1);
+
+/// The journal and how its flushes went: the writer's, but for a lone committer.
+pub struct Writing {
+    /// None once the log is closed.
+    journal: Option<Journal<FileDirectory>>,
+    last_flush: Duration,
+}
+
+impl Writing {
+    /// An open journal.
+    pub fn new(journal: Journal<FileDirectory>) -> Self {
+        Self {
+            journal: Some(journal),
+            last_flush: Duration::ZERO,
+        }
+    }
+}
+
+fn flush(journal: &mut Journal<FileDirectory>, last_flush: &mut Duration) -> Result<(), LogError> {
+    let started = Instant::now();
+    let result = journal.flush();
+    *last_flush = started.elapsed();
+    result
+}
+
+/// Commits a record on the caller's own thread while nobody else is there, the writer
+/// sleeps and the disk is quick: to wake the writer and be woken by it would take as
+/// long as the flush itself. `None`: hand it to the writer.
+pub fn commit_here(
+    queue: &Queue,
+    writing: &Mutex<Writing>,
+    record: &NewRecord,
+) -> Option<Result<Committed, LogError>> {
+    if !queue.committers.alone() || !queue.is_idle() {
+        return None;
+    }
+    let mut writing = writing.try_lock().ok()?;
+    let Writing {
+        journal,
+        last_flush,
+    } = &mut *writing;
+    let journal = journal.as_mut()?;
+    if *last_flush > SHORT_FLUSH {
+        return None;
+    }
+    let id = match journal.append(record, now()) {
+        Ok(id) => id,
+        Err(error) => return Some(Err(error)),
+    };
+    let result = flush(journal, last_flush);
+    let proof = journal
+        .take_committed()
+        .into_iter()
+        .find(|proof| proof.record_id() == id);
+    Some(proof.ok_or_else(|| result.err().unwrap_or(LogError::Closed)))
 }
 
 /// Runs the writer until it is closed.
+///
+/// On a busy machine commits are gathered for at most `most`.
 pub fn write_loop(
-    mut journal: Journal<FileDirectory>,
+    writing: &Mutex<Writing>,
     queue: &Queue,
     chores: &SyncSender<Chore>,
-    window: Duration,
+    most: Duration,
 ) {
-    let mut window = Window {
-        most: window,
-        records_per_flush: 1.0,
-    };
+    let lock = || writing.lock().unwrap_or_else(PoisonError::into_inner);
     let mut commands = VecDeque::new();
-    let mut commits: Vec<(RecordId, Reply<Committed>)> = Vec::new();
+    let mut commits: Vec<(RecordId, Reply<Answered>)> = Vec::new();
     let mut others: Vec<Reply<()>> = Vec::new();
     let mut unsealed: VecDeque<u32> = VecDeque::new();
     let mut since_hint = 0_usize;
@@ -197,11 +298,19 @@ pub fn write_loop(
                 .iter()
                 .any(|command| matches!(command, Command::Commit(..)))
         {
-            let length = window.length();
-            if length > Duration::from_micros(50) {
+            let length = queue.committers.window(most);
+            if length > SHORTEST_WINDOW {
                 queue.gather(length, &mut commands);
             }
         }
+        let mut writing = lock();
+        let Writing {
+            journal: open,
+            last_flush,
+        } = &mut *writing;
+        let Some(journal) = open.as_mut() else {
+            return;
+        };
         let time = now();
         let mut closing = None;
         let mut durable_needed = false;
@@ -259,15 +368,14 @@ pub fn write_loop(
             }
         }
         if durable_needed {
-            let result = journal.flush();
-            window.flushed(commits.len());
-            answer(&mut journal, &mut commits, result.as_ref().err());
+            let result = flush(journal, last_flush);
+            answer(journal, &mut commits, result.as_ref().err());
             for reply in others.drain(..) {
                 let _ = reply.send(result.clone());
             }
         }
         if let Some(reply) = closing {
-            let result = journal.close();
+            let result = open.take().map_or(Ok(()), Journal::close);
             for command in queue.close() {
                 refuse(command);
             }
@@ -309,14 +417,15 @@ pub fn write_loop(
 
 fn answer(
     journal: &mut Journal<FileDirectory>,
-    commits: &mut Vec<(RecordId, Reply<Committed>)>,
+    commits: &mut Vec<(RecordId, Reply<Answered>)>,
     error: Option<&LogError>,
 ) {
+    let time = Instant::now();
     let mut proofs = journal.take_committed().into_iter().peekable();
     for (id, reply) in commits.drain(..) {
         let proof = proofs.next_if(|proof| proof.record_id() == id);
         let result = match (proof, error) {
-            (Some(proof), _) => Ok(proof),
+            (Some(proof), _) => Ok((proof, time)),
             (None, Some(error)) => Err(error.clone()),
             (None, None) => Err(LogError::Closed),
         };
