@@ -1,11 +1,12 @@
 //! The smallest country in which a message passes: one server that asks, one that answers.
 
 use std::fmt::Write as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::http::{Answer, Request};
 use crate::soap::SoapCall;
-use crate::{Block, Country, Kind, Provider};
+use crate::{Block, Country, Kind, Provider, binary};
 
 /// The Security Server that provides.
 pub const PROVIDER_SERVER: &str = "KG/GOV/70000001/ss1";
@@ -151,8 +152,8 @@ impl Pair {
         format!("http://{}:8080/", self.block.address(last))
     }
 
-    /// What a server says of its readiness: `None` when it can exchange messages.
-    pub fn missing(&self, server: &str) -> Option<String> {
+    /// What the ports of a server tell everybody of its readiness: `None` when it can exchange messages.
+    pub fn not_ready(&self, server: &str) -> Option<String> {
         let url = format!("{}health/ready", self.url_of(server));
         let answer = Request {
             url: &url,
@@ -168,14 +169,34 @@ impl Pair {
         }
     }
 
+    /// What a server lacks, as it tells its administrator; nothing when it can exchange messages.
+    ///
+    /// # Panics
+    /// When the binary cannot be run.
+    pub fn missing(&self, server: &str) -> String {
+        let output = Command::new(binary())
+            .args(["security-server", "status", "--config"])
+            .arg(self.country.configuration(server))
+            .output()
+            .expect("tunduk runs");
+        if output.status.success() {
+            return String::new();
+        }
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
     /// Waits until a server can exchange messages.
     ///
     /// # Panics
     /// When it cannot in a minute.
     pub fn until_ready(&self, server: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while let Some(missing) = self.missing(server) {
-            assert!(Instant::now() < deadline, "{server}: {missing}");
+        while let Some(told) = self.not_ready(server) {
+            assert!(
+                Instant::now() < deadline,
+                "{server}: {told} {}",
+                self.missing(server)
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }

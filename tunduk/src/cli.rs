@@ -53,7 +53,7 @@ enum Command {
     /// The message log of a Security Server
     #[command(subcommand)]
     Log(log::Log),
-    /// Run a Security Server
+    /// Run a Security Server, or ask a running one whether it is ready
     SecurityServer(security_server::SecurityServerArguments),
     /// Run a Central Server
     CentralServer(central_server::CentralServerArguments),

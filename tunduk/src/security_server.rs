@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ::security_server::{PinSource, run_with};
+use ::security_server::{PinSource, readiness, run_with};
 use clap::{Args, Subcommand};
 
 /// What `tunduk security-server` takes.
@@ -24,20 +24,37 @@ enum Action {
         #[arg(long)]
         pin_stdin: bool,
     },
+    /// Say whether a running Security Server is ready, and what it lacks
+    Status {
+        /// The file, server.toml
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
 }
 
 /// Runs `tunduk security-server`.
 ///
 /// # Errors
-/// In words, why it cannot run.
+/// In words, why it cannot run, or what the running one lacks.
 pub async fn run(arguments: SecurityServerArguments) -> Result<(), String> {
-    let Action::Run { config, pin_stdin } = arguments.action;
-    let pin = if pin_stdin {
-        PinSource::StandardInput
-    } else {
-        PinSource::CredentialOrPrompt
-    };
-    run_with(&config, pin)
-        .await
-        .map_err(|error| error.to_string())
+    match arguments.action {
+        Action::Run { config, pin_stdin } => {
+            let pin = if pin_stdin {
+                PinSource::StandardInput
+            } else {
+                PinSource::CredentialOrPrompt
+            };
+            run_with(&config, pin)
+                .await
+                .map_err(|error| error.to_string())
+        }
+        Action::Status { config } => {
+            let missing = readiness(&config).await?;
+            if missing.is_empty() {
+                println!("ready");
+                return Ok(());
+            }
+            Err(format!("not ready; missing: {}", missing.join("; ")))
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What an administrator asks a running server for, over a socket in the file system
-//! that only the server's user can open: evidence, time-stamped at once, the state of the
-//! message log, another key for it.
+//! that only the server's user can open: what it lacks to be ready, evidence, time-stamped at
+//! once, the state of the message log, another key for it.
 //!
 //! A request is one line of JSON. The answer is one line of JSON and, for an export,
 //! the bytes of the archive.
@@ -23,6 +23,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::configuration_client::load_directory;
 use crate::log_tasks::LogStatus;
+use crate::server::Server;
 use crate::start::{RunError, authorities, open_log};
 use crate::timestamper::Timestamper;
 
@@ -65,6 +66,7 @@ pub struct ExportSummary {
 pub(crate) enum Answer {
     Export(ExportSummary),
     Status(LogStatus),
+    Missing(Vec<String>),
     Done,
     Error(String),
 }
@@ -86,6 +88,7 @@ impl Drop for SecretText {
 pub(crate) enum Request {
     Export(ExportRequest),
     Status,
+    Readiness,
     RotateLogKey {
         /// The new key in hexadecimal; the socket is the administrator's alone.
         key: SecretText,
@@ -161,9 +164,7 @@ fn folder_of(config_path: &Path) -> std::io::Result<std::fs::File> {
 /// The socket cannot be made.
 pub fn serve(
     config_path: &Path,
-    log: MessageLog,
-    timestamper: Timestamper,
-    log_directory: PathBuf,
+    server: Arc<Server>,
 ) -> std::io::Result<tokio::task::JoinHandle<()>> {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder_of(config_path)?;
@@ -174,12 +175,11 @@ pub fn serve(
     }
     let listener = UnixListener::bind(&address)?;
     std::fs::set_permissions(&address, std::fs::Permissions::from_mode(0o600))?;
-    let shared = Arc::new((log, timestamper, log_directory));
     Ok(tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let shared = Arc::clone(&shared);
+            let server = Arc::clone(&server);
             tokio::spawn(async move {
-                if let Err(error) = answer(stream, &shared.0, &shared.1, &shared.2).await {
+                if let Err(error) = answer(stream, &server).await {
                     tracing::debug!(%error, "an administrator's connection");
                 }
             });
@@ -187,23 +187,26 @@ pub fn serve(
     }))
 }
 
-async fn answer(
-    stream: UnixStream,
-    log: &MessageLog,
-    timestamper: &Timestamper,
-    log_directory: &Path,
-) -> std::io::Result<()> {
+async fn answer(stream: UnixStream, server: &Server) -> std::io::Result<()> {
+    let log = &server.log;
     let (read, mut write) = stream.into_split();
     let mut line = Zeroizing::new(String::new());
     BufReader::new(read.take(LONGEST))
         .read_line(&mut line)
         .await?;
     let (answer, exported) = match serde_json::from_str(&line) {
-        Ok(Request::Export(request)) => match export(log, timestamper, &request).await {
+        Ok(Request::Export(request)) => match export(log, &server.timestamper, &request).await {
             Ok(exported) => (Answer::Export(summary(&exported)), Some(exported)),
             Err(error) => (Answer::Error(error), None),
         },
-        Ok(Request::Status) => (Answer::Status(status(log, log_directory)), None),
+        Ok(Request::Status) => {
+            let directory = &server.settings.log.directory;
+            (Answer::Status(status(log, directory)), None)
+        }
+        Ok(Request::Readiness) => (
+            Answer::Missing(server.missing(OffsetDateTime::now_utc())),
+            None,
+        ),
         Ok(Request::RotateLogKey { key }) => match rotate(log, &key.0).await {
             Ok(()) => (Answer::Done, None),
             Err(error) => (Answer::Error(error), None),
@@ -281,6 +284,20 @@ async fn ask(
     Ok((answer, read))
 }
 
+/// What the running server that `config_path` describes lacks before it can exchange
+/// messages, in plain words; nothing when it is ready.
+///
+/// # Errors
+/// It does not run, or cannot be asked; in plain words.
+pub async fn readiness(config_path: &Path) -> Result<Vec<String>, String> {
+    match ask_server(config_path, &Request::Readiness).await? {
+        Some(Answer::Missing(missing)) => Ok(missing),
+        Some(Answer::Error(error)) => Err(error),
+        Some(_) => Err("the Security Server answered something else".into()),
+        None => Err("the Security Server does not run".into()),
+    }
+}
+
 /// Makes the file for an export: only its owner reads messages.
 async fn create(file: &Path) -> Result<tokio::fs::File, String> {
     tokio::fs::OpenOptions::new()
@@ -319,7 +336,7 @@ async fn from_server(
     let (answer, mut read) = ask(stream, &Request::Export(request.clone())).await?;
     match answer {
         Answer::Error(error) => Err(error),
-        Answer::Status(_) | Answer::Done => {
+        Answer::Status(_) | Answer::Missing(_) | Answer::Done => {
             Err("the Security Server answered something else".into())
         }
         Answer::Export(summary) => {

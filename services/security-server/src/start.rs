@@ -123,29 +123,24 @@ pub async fn run_with(config_path: &Path, pin: PinSource) -> Result<(), RunError
     let sockets = Sockets::bind(&started.server.settings).await?;
     started.adopt().await;
     started.use_stored_status();
+    let (ready, mut is_ready) = watch::channel(false);
     let loops = [
         tokio::spawn(Arc::clone(&started).follow_configuration()),
         tokio::spawn(Arc::clone(&started).follow_status()),
         tokio::spawn(started.server.timestamper.clone().run()),
+        tokio::spawn(follow_readiness(Arc::clone(&started.server), ready)),
     ];
+    let control = control::serve(config_path, Arc::clone(&started.server))
+        .inspect_err(|error| tracing::error!(%error, "administrators cannot connect"));
     // Whoever connects in the first moments waits rather than gets a fault; but a server that
     // lacks something for longer says so to everybody.
-    let mut ready = tokio::spawn(readiness(Arc::clone(&started.server)));
-    let is_ready = tokio::time::timeout(READY_WITHIN, &mut ready).await.is_ok();
+    let _ = tokio::time::timeout(READY_WITHIN, is_ready.wait_for(|ready| *ready)).await;
     let ports = listen(&started, sockets, &stopped)?;
     let announced = tokio::spawn(async move {
-        if is_ready || ready.await.is_ok() {
+        if is_ready.wait_for(|ready| *ready).await.is_ok() {
             println!("ready");
-            tracing::info!("ready");
         }
     });
-    let control = control::serve(
-        config_path,
-        started.server.log.clone(),
-        started.server.timestamper.clone(),
-        started.server.settings.log.directory.clone(),
-    )
-    .inspect_err(|error| tracing::error!(%error, "administrators cannot connect"));
     wait_for_signals(config_path, &started).await;
     if let Ok(control) = control {
         control.abort();
@@ -731,21 +726,22 @@ async fn information_system(
                     started.client.stored().as_deref(),
                 );
             }
-            "/health/live" => return health(&[]),
-            "/health/ready" => return health(&server.missing(OffsetDateTime::now_utc())),
+            "/health/live" => return health(true),
+            "/health/ready" => {
+                return health(server.missing(OffsetDateTime::now_utc()).is_empty());
+            }
             _ => {}
         }
     }
     consumer::handle(Arc::clone(server), request, connection).await
 }
 
-fn health(missing: &[String]) -> Response<Body> {
-    let mut response = Response::new(Body::full(if missing.is_empty() {
-        "ready\n".to_owned().into_bytes()
-    } else {
-        format!("missing: {}\n", missing.join("; ")).into_bytes()
-    }));
-    if !missing.is_empty() {
+/// Whoever reaches the port may know that the server is not ready, but not which keys and
+/// clients it lacks: that is in the log, and for administrators at the control socket.
+fn health(is_good: bool) -> Response<Body> {
+    let text = if is_good { "ready\n" } else { "not ready\n" };
+    let mut response = Response::new(Body::full(text.as_bytes()));
+    if !is_good {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     response.headers_mut().insert(
@@ -755,19 +751,35 @@ fn health(missing: &[String]) -> Response<Body> {
     response
 }
 
-/// Completes when messages can be exchanged, and says meanwhile in the log what is missing.
-async fn readiness(server: Arc<Server>) {
+/// Says whether messages can be exchanged, and in the log what is missing: every few
+/// seconds until the first time, then whenever it changes.
+async fn follow_readiness(server: Arc<Server>, ready: watch::Sender<bool>) {
     let mut told = tokio::time::Instant::now();
+    let mut last = Vec::new();
     loop {
         let missing = server.missing(OffsetDateTime::now_utc());
-        if missing.is_empty() {
-            return;
-        }
-        if told.elapsed() > Duration::from_secs(5) {
-            tracing::warn!(missing = missing.join("; "), "not ready yet");
+        let is_started = *ready.borrow();
+        let is_news = if is_started {
+            missing != last
+        } else {
+            missing.is_empty() || told.elapsed() > Duration::from_secs(5)
+        };
+        if is_news && missing.is_empty() {
+            tracing::info!("ready");
+        } else if is_news {
+            tracing::warn!(missing = missing.join("; "), "not ready");
             told = tokio::time::Instant::now();
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        if missing.is_empty() && !is_started {
+            let _ = ready.send(true);
+        }
+        last = missing;
+        tokio::time::sleep(if *ready.borrow() {
+            Duration::from_secs(1)
+        } else {
+            Duration::from_millis(5)
+        })
+        .await;
     }
 }
 

@@ -78,7 +78,7 @@ fn without_the_central_server_up_to_the_expiry_and_not_longer() {
     }
     pair.must_work();
     until_fault(&pair, "server.clientproxy.global_conf_outdated");
-    let missing = pair.missing(CONSUMER_SERVER).unwrap_or_default();
+    let missing = pair.missing(CONSUMER_SERVER);
     assert!(missing.contains("global configuration"), "{missing}");
     let _central = begin(&central);
     for server in &mut servers {
@@ -119,8 +119,11 @@ fn without_fresh_certificate_status_nothing_is_sent() {
     pair.must_work();
     let trust = end(&pair, "trust-server");
     until_fault(&pair, "server.clientproxy.cannot_create_signature");
-    let missing = pair.missing(CONSUMER_SERVER).unwrap_or_default();
+    let missing = pair.missing(CONSUMER_SERVER);
     assert!(missing.contains("status"), "{missing}");
+    // Whoever reaches the port is not told whose keys it has.
+    let told = pair.not_ready(CONSUMER_SERVER);
+    assert_eq!(told.as_deref(), Some("not ready\n"));
     let _trust = begin(&trust);
     eventually("messages pass again", Duration::from_secs(60), || {
         fault(&pair).is_none()
@@ -199,7 +202,7 @@ fn without_time_stamps_up_to_the_grace_period_and_not_longer() {
         let trust = end(&pair, "trust-server");
         pair.must_work();
         until_fault(&pair, code);
-        let missing = pair.missing(name).unwrap_or_default();
+        let missing = pair.missing(name);
         assert!(missing.contains("message log"), "{missing}");
         let _trust = begin(&trust);
         // Whoever exports evidence does not wait for the next attempt.
@@ -300,8 +303,8 @@ fn a_full_disk_refuses_and_loses_nothing() {
         // Full is full, also after a restart; what was answered is there.
         server.kill_and_start();
         eventually("the server listens", Duration::from_secs(30), || {
-            pair.missing(name)
-                .is_none_or(|missing| missing.starts_with("missing"))
+            pair.not_ready(name)
+                .is_none_or(|told| told.starts_with("not ready"))
         });
         mounted.grow("size=400m");
         eventually("messages pass again", Duration::from_secs(60), || {

@@ -50,7 +50,7 @@ fn the_pin_comes_from_standard_input() {
     // Wrong PINs slow the right one down too, also across starts.
     let deadline = Instant::now() + Duration::from_secs(60);
     let mut child = start(pin.trim());
-    while pair.missing(PROVIDER_SERVER).is_some() {
+    while pair.not_ready(PROVIDER_SERVER).is_some() {
         assert!(Instant::now() < deadline, "it does not start");
         if child.try_wait().expect("a status").is_some() {
             let ended = child.wait_with_output().expect("an end");
