@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -25,8 +26,8 @@ use crate::exchange::MAX_BUFFER;
 use crate::stream::TlsStream;
 use crate::tls::{self, PeerTls, ServerTls};
 
-/// Says whether a client's address should be served even beyond [`ServeLimits::max_connections`]
-/// (T9: hosts of the global configuration are preferred).
+/// Says whether a client's address should be served even when connections or file handles are
+/// scarce (T9: hosts of the global configuration are preferred).
 pub type Preference = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// Limits of a server. The defaults are safe for a public port.
@@ -46,7 +47,8 @@ pub struct ServeLimits {
     pub body_timeout: Duration,
     /// Longest time that the client may refuse to take bytes of a response.
     pub write_timeout: Duration,
-    /// Connections beyond this number are closed at once, unless `preference` says yes.
+    /// Connections beyond this number, or when fewer than 100 file handles are free, are closed at
+    /// once, unless `preference` says yes.
     pub max_connections: usize,
     /// See [`Preference`]; preferred clients may take up to a tenth more connections.
     pub preference: Option<Preference>,
@@ -163,6 +165,9 @@ pub async fn serve_peers<H, F>(
     .await;
 }
 
+/// File handles that are kept for preferred clients and for our own files (T9).
+const SPARE_FILES: u64 = 100;
+
 const TICK: Duration = Duration::from_millis(250);
 
 /// A connection that ends before its request was read whole stays open for this long: closed at once
@@ -271,6 +276,8 @@ async fn serve<T, H, F>(
         write: ticks(limits.write_timeout),
         linger: ticks(LINGER),
     };
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let files = files.unwrap_or(u64::MAX);
     let mut shutdown = pin!(shutdown);
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -284,7 +291,10 @@ async fn serve<T, H, F>(
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, remote)) => {
-                    if !admitted(&room, &limits, remote.ip()) {
+                    // The system hands out the lowest free handle, so a high one says that few are left.
+                    let is_last = u64::try_from(stream.as_raw_fd())
+                        .is_ok_and(|handle| handle.saturating_add(SPARE_FILES) >= files);
+                    if !admitted(room.open(), is_last, &limits, remote.ip()) {
                         tracing::warn!(%remote, "too many connections, closing this one");
                         continue;
                     }
@@ -329,9 +339,8 @@ async fn serve<T, H, F>(
     }
 }
 
-fn admitted(room: &Room, limits: &ServeLimits, address: IpAddr) -> bool {
-    let open = room.open();
-    if open < limits.max_connections {
+fn admitted(open: usize, few_files: bool, limits: &ServeLimits, address: IpAddr) -> bool {
+    if open < limits.max_connections && !few_files {
         return true;
     }
     open < limits.max_connections + limits.max_connections / 10
@@ -541,6 +550,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
                 return Poll::Ready(Ok(()));
             }
             self.ending = Some(thrown);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scarce_places_and_handles_are_for_preferred_clients() {
+        let known = IpAddr::from([127, 0, 0, 1]);
+        let stranger = IpAddr::from([127, 0, 0, 2]);
+        let limits = ServeLimits {
+            max_connections: 10,
+            preference: Some(Arc::new(move |address| address == known)),
+            ..ServeLimits::default()
+        };
+        for (open, few_files, of_known, of_stranger) in [
+            (9, false, true, true),
+            (10, false, true, false),
+            (11, false, false, false),
+            (0, true, true, false),
+        ] {
+            let case = (open, few_files);
+            assert_eq!(
+                admitted(open, few_files, &limits, known),
+                of_known,
+                "{case:?}"
+            );
+            assert_eq!(
+                admitted(open, few_files, &limits, stranger),
+                of_stranger,
+                "{case:?}"
+            );
         }
     }
 }

@@ -17,6 +17,7 @@ mod control;
 mod downloads;
 mod identity;
 mod incoming;
+mod known_hosts;
 mod log_tasks;
 mod metadata;
 mod outgoing;

@@ -26,6 +26,7 @@ use xroad_message::metadata::PATH_LIST_CLIENTS;
 
 use crate::configuration_client::{ConfigurationClient, ConfigurationClientSettings};
 use crate::identity::{authentication, internal, signers};
+use crate::known_hosts::{KnownHosts, registered};
 use crate::refusals::FaultWriter;
 use crate::server::{AuthenticationStatus, Server};
 use crate::signing::Signers;
@@ -252,6 +253,7 @@ struct Started {
     authentication: ArcSwap<Certificate>,
     internal: TlsIdentity,
     peer_tls: PeerTls,
+    known_hosts: KnownHosts,
 }
 
 fn start(
@@ -305,6 +307,7 @@ fn start(
         token: Arc::new(Mutex::new(token)),
         authentication: ArcSwap::from_pointee(authentication.certificate),
         internal,
+        known_hosts: KnownHosts::default(),
     })
 }
 
@@ -365,6 +368,8 @@ impl Started {
             .configuration
             .store(Some(Arc::clone(&configuration)));
         if before.is_none_or(|before| before.identity() != identity) {
+            let (known_hosts, addresses) = (self.known_hosts.clone(), registered(&configuration));
+            tokio::spawn(async move { known_hosts.learn(addresses).await });
             // Chains above our certificates are known only now, or have changed.
             self.renew_authentication();
             self.renew_signers();
@@ -674,6 +679,10 @@ fn listen(
     } = sockets;
     let server_tls = ServerTls::new(&started.internal, ClientCertificates::Optional)?;
     let limits = ServeLimits::default;
+    let peer_limits = ServeLimits {
+        preference: Some(started.known_hosts.preference()),
+        ..limits()
+    };
     let server = Arc::clone(&started.server);
     let peers =
         move |request, connection| provider::handle(Arc::clone(&server), request, connection);
@@ -690,10 +699,15 @@ fn listen(
             messages,
             started.peer_tls.clone(),
             peers,
-            limits(),
+            peer_limits.clone(),
             when(stopped.clone()),
         )),
-        tokio::spawn(serve_http(status, answers, limits(), when(stopped.clone()))),
+        tokio::spawn(serve_http(
+            status,
+            answers,
+            peer_limits,
+            when(stopped.clone()),
+        )),
         tokio::spawn(serve_http(
             plain,
             systems.clone(),
