@@ -9,6 +9,8 @@ use std::time::Duration;
 pub struct Answer {
     /// Status code.
     pub status: u16,
+    /// What follows the status code on its line.
+    pub reason: String,
     /// Header fields in their order, names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body, chunks put together.
@@ -104,7 +106,9 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let head = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
     let rest = bytes.get(end + 4..)?;
     let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let mut line = lines.next()?.splitn(3, ' ').skip(1);
+    let status = line.next()?.parse().ok()?;
+    let reason = line.next().unwrap_or_default().to_owned();
     if status == 100 {
         return parse(rest);
     }
@@ -127,6 +131,7 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     };
     Some(Answer {
         status,
+        reason,
         headers,
         body,
     })

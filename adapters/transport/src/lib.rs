@@ -27,6 +27,7 @@ pub use connection::{Connection, PeerCertificate, TlsDescription};
 pub use error::{ClientError, PeerError, Phase, TlsSetupError};
 pub use http::{Request, Response};
 pub use http_client::{HttpClient, PoolLimits, RequestOptions};
+pub use hyper::ext::ReasonPhrase;
 pub use peer_client::{
     NotSent, PeerClient, PeerClientSettings, PeerConnection, PeerConnectionInfo, PeerSendError,
     Target,

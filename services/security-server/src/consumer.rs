@@ -10,7 +10,7 @@ use pki::DigestAlgorithm;
 use proxy::consumer::{InformationSystem, Received, RequestHash, RequestLogged, Routed};
 use proxy::{Refusal, RelayedFault, Request as Call, Response as Answer, Side};
 use time::OffsetDateTime;
-use transport::{Body, Connection, PeerError, Target};
+use transport::{Body, Connection, PeerError, ReasonPhrase, Target};
 use xroad_message::fault::Fault;
 use xroad_message::multipart::{Headers, boundary_of, is_type};
 use xroad_message::rest::{RestRequest, RestResponse};
@@ -629,6 +629,12 @@ fn rest_response(exchanged: Exchanged, is_head: bool) -> Result<Response<Body>, 
             leaf: "invalid_message".into(),
             detail: "its answer has no usable HTTP status".into(),
         })?;
+    // The service's own words for its status go on unchanged (R11).
+    if response.status().canonical_reason() != Some(&head.reason)
+        && let Ok(reason) = ReasonPhrase::try_from(head.reason.as_bytes())
+    {
+        response.extensions_mut().insert(reason);
+    }
     for (name, value) in &head.headers {
         if let (Ok(name), Ok(value)) = (
             HeaderName::from_bytes(name.as_bytes()),

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, heade
 use proxy::provider::RequestLogged;
 use proxy::{Refusal, Request as Call};
 use serverconf::Service;
-use transport::{Body, ClientError};
+use transport::{Body, ClientError, ReasonPhrase};
 use xroad_id::ServiceId;
 use xroad_message::multipart::{boundary_of, is_type};
 use xroad_message::rest::{RestRequest, RestResponse};
@@ -265,8 +265,12 @@ async fn rest(
         .headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let reason = parts.status.canonical_reason().unwrap_or_default();
-    let answer = RestResponse::from_service(head, parts.status.as_u16(), reason, headers, hash)
+    // Only a reason that is not the usual one of its status is noted (R11).
+    let reason = parts.extensions.get::<ReasonPhrase>().map_or_else(
+        || parts.status.canonical_reason().unwrap_or_default().into(),
+        |reason| String::from_utf8_lossy(reason.as_bytes()),
+    );
+    let answer = RestResponse::from_service(head, parts.status.as_u16(), &reason, headers, hash)
         .map_err(|error| Refusal::ServiceAnswer {
             service: service.id.clone(),
             leaf: error.code().to_owned(),
