@@ -119,7 +119,13 @@ pub async fn answer(
             // Metadata answers hash the head of the request alone (D6).
             let digest = DigestAlgorithm::Sha512.digest(bytes);
             let hash = xroad_message::rest::request_hash(digest.as_ref(), None);
-            let headers = [("content-type", content_type.as_bytes())];
+            // They echo the headers of the request (D6), but not what described its body.
+            let echoed = head
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_slice()))
+                .filter(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
+            let headers = echoed.chain([("content-type", content_type.as_bytes())]);
             let response = RestResponse::from_service(head, 200, "OK", headers, &hash)
                 .map_err(|error| failure(service, error.code(), &error))?;
             let body = Opened {

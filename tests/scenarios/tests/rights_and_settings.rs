@@ -213,6 +213,45 @@ fn descriptions_are_given_to_whom_they_concern() {
     }
     assert_eq!(pair.provider.asked(), asked);
 
+    // Lists over REST echo the headers of their request (reference D6).
+    let answer = Request {
+        url: &format!("{}r1/{PROVIDER}/listMethods", pair.url()),
+        method: "GET",
+        headers: &[
+            ("X-Road-Client", STRANGER),
+            ("X-Road-Id", "list-1"),
+            ("X-Road-UserId", "KG42"),
+            ("X-Road-Issue", "case 7"),
+            ("X-Trace", "abc"),
+            ("Content-Type", "text/plain"),
+            ("User-Agent", "a test"),
+        ],
+        body: &[],
+    }
+    .send()
+    .expect("an answer");
+    let service = format!("{PROVIDER}/listMethods");
+    for (name, value) in [
+        ("x-road-client", Some(STRANGER)),
+        ("x-road-service", Some(service.as_str())),
+        ("x-road-id", Some("list-1")),
+        ("x-road-userid", Some("KG42")),
+        ("x-road-issue", Some("case 7")),
+        ("x-trace", Some("abc")),
+        ("content-type", Some("application/json")),
+        ("user-agent", None),
+    ] {
+        let found: Vec<&str> = answer
+            .headers
+            .iter()
+            .filter(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert_eq!(found, Vec::from_iter(value), "{name}");
+    }
+    assert!(answer.header("x-road-request-id").is_some());
+    assert!(answer.header("x-road-request-hash").is_some());
+
     // The description's server is not told to consumers.
     let answer = rest(&pair, STRANGER, "GET", "getOpenAPI?serviceCode=persons");
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -309,6 +348,11 @@ fn extensions_pass_and_name_their_server() {
     assert!(call.is_answered_by(&answer), "{}", answer.text());
     let came = pair.provider.last();
     assert!(came.contains(&call.more_headers), "{came}");
+
+    // REST: what the information system writes on its status line (the test's writes `X`) reaches
+    // the client in its words.
+    let answer = pair.post("rest", b"{}").expect("an answer");
+    assert_eq!((answer.status, answer.reason.as_str()), (200, "X"));
 
     // REST: the same as header fields.
     let url = format!("{}r1/{PROVIDER}/rest/a", pair.url());
