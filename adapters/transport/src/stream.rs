@@ -1,5 +1,6 @@
 //! The TLS stream over TCP, made for bulk: few and large reads and writes.
 
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -87,7 +88,11 @@ impl AsyncWrite for Socket {
 }
 
 /// A TLS connection.
-pub(crate) struct TlsStream(SslStream<Socket>);
+pub(crate) struct TlsStream {
+    tls: SslStream<Socket>,
+    /// Small pieces that become one record.
+    small: Vec<u8>,
+}
 
 impl TlsStream {
     pub(crate) fn new(session: Ssl, tcp: TcpStream) -> Result<Self, ErrorStack> {
@@ -97,23 +102,26 @@ impl TlsStream {
             sent: 0,
             gathers: false,
         };
-        SslStream::new(session, socket).map(Self)
+        SslStream::new(session, socket).map(|tls| Self {
+            tls,
+            small: Vec::new(),
+        })
     }
 
     pub(crate) async fn connect(&mut self) -> Result<(), ssl::Error> {
-        Pin::new(&mut self.0).connect().await?;
-        self.0.get_mut().gathers = true;
+        Pin::new(&mut self.tls).connect().await?;
+        self.tls.get_mut().gathers = true;
         Ok(())
     }
 
     pub(crate) async fn accept(&mut self) -> Result<(), ssl::Error> {
-        Pin::new(&mut self.0).accept().await?;
-        self.0.get_mut().gathers = true;
+        Pin::new(&mut self.tls).accept().await?;
+        self.tls.get_mut().gathers = true;
         Ok(())
     }
 
     pub(crate) fn ssl(&self) -> &SslRef {
-        self.0.ssl()
+        self.tls.ssl()
     }
 }
 
@@ -124,12 +132,12 @@ impl AsyncRead for TlsStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
         let mut before = buffer.filled().len();
-        ready!(Pin::new(&mut self.0).poll_read(context, buffer))?;
+        ready!(Pin::new(&mut self.tls).poll_read(context, buffer))?;
         // A full record is one of many: the rest of what has arrived goes along, so that a large
         // body travels in large pieces.
         while buffer.filled().len() - before >= RECORD && buffer.remaining() != 0 {
             before = buffer.filled().len();
-            match Pin::new(&mut self.0).poll_read(context, buffer) {
+            match Pin::new(&mut self.tls).poll_read(context, buffer) {
                 Poll::Ready(Ok(())) => {}
                 // An error shows again at the next read.
                 Poll::Ready(Err(_)) | Poll::Pending => break,
@@ -145,20 +153,50 @@ impl AsyncWrite for TlsStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.tls).poll_write(context, bytes)
+    }
+
+    // So that whoever writes does not copy large pieces together first.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let mut pieces = pieces.iter().filter(|piece| !piece.is_empty());
+        let Some(first) = pieces.next() else {
+            return Poll::Ready(Ok(0));
+        };
+        if first.len() >= RECORD {
+            return Pin::new(&mut self.tls).poll_write(context, first);
+        }
+        let Self { tls, small } = &mut *self;
+        small.clear();
+        small.extend_from_slice(first);
+        for piece in pieces {
+            let room = RECORD - small.len();
+            small.extend_from_slice(piece.get(..room).unwrap_or(piece));
+            if small.len() == RECORD {
+                break;
+            }
+        }
+        Pin::new(tls).poll_write(context, small)
     }
 
     fn poll_flush(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.tls).poll_flush(context)
     }
 
     fn poll_shutdown(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.tls).poll_shutdown(context)
     }
 }
