@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use crate::export::{Exported, export_archive, export_one};
 use crate::files::FileDirectory;
 use crate::queue::{
-    Command, Queue, Reply, Writing, Written, commit_here, help_loop, now, write_loop,
+    Command, Queue, Reply, Writing, Written, chunk_here, commit_here, help_loop, now, write_loop,
 };
 
 /// Chunks of one body that may be under way to the writer.
@@ -465,6 +465,25 @@ impl BodyWriter {
         let number = sealing.sealer.next_chunk();
         let mut frame = std::mem::take(&mut self.frame);
         sealing.sealer.seal(&mut frame, CHUNK_ROOM, last)?;
+        while let Some(answer) = self.under_way.front_mut() {
+            match answer.try_recv() {
+                Ok(written) => {
+                    self.under_way.pop_front();
+                    self.placed(written?);
+                }
+                Err(_) => break,
+            }
+        }
+        if self.under_way.is_empty() {
+            let log = &self.log.0;
+            match chunk_here(&log.queue, &log.writing, frame, number) {
+                Ok(written) => {
+                    self.placed(written?);
+                    return Ok(());
+                }
+                Err(back) => frame = back,
+            }
+        }
         let (reply, answer) = oneshot::channel();
         if !self.log.0.queue.push(Command::Chunk {
             frame,
@@ -486,12 +505,17 @@ impl BodyWriter {
         };
         let written = answer.await.unwrap_or(Err(LogError::Closed));
         self.under_way.pop_front();
+        self.placed(written?);
+        Ok(())
+    }
+
+    fn placed(&mut self, written: Written) {
         let Written {
             segment,
             offset,
             mut frame,
             ..
-        } = written?;
+        } = written;
         if self.frame.is_empty() {
             frame.truncate(CHUNK_ROOM);
             self.frame = frame;
@@ -510,7 +534,6 @@ impl BodyWriter {
                 count: 1,
             }),
         }
-        Ok(())
     }
 
     /// Ends the body.

@@ -48,6 +48,8 @@ pub enum Command {
     Rotate(LogKeys, Reply<()>),
     /// Chunks that no record will hold.
     Dead(Vec<DeadRun>),
+    /// Much was written by senders of bodies themselves: there is work after that.
+    Wrote,
     /// The helper prepared a segment, or failed to.
     Spare(Option<Spare<LogFile>>),
     /// Flush, seal and end.
@@ -83,7 +85,7 @@ impl Queue {
     pub fn push(&self, command: Command) -> bool {
         let urgent = !matches!(
             command,
-            Command::Commit(..) | Command::Spare(_) | Command::Dead(_)
+            Command::Commit(..) | Command::Wrote | Command::Spare(_) | Command::Dead(_)
         );
         let mut inner = self.lock();
         if inner.closed {
@@ -214,31 +216,58 @@ impl Committers {
 /// A window shorter than this is none: to sleep for so long takes longer.
 const SHORTEST_WINDOW: Duration = Duration::from_micros(50);
 
-/// The longest flush that a committer may wait for in place of the writer.
-const SHORT_FLUSH: Duration = Duration::from_millis(1);
+/// The longest flush or write that somebody else may wait for in place of the writer.
+const SHORT: Duration = Duration::from_millis(1);
 
-/// The journal and how its flushes went: the writer's, but for a lone committer.
-pub struct Writing {
-    /// None once the log is closed.
-    journal: Option<Journal<FileDirectory>>,
+/// Bytes of bodies after which they are to be on their way to the disk.
+const WRITEBACK: usize = 8 << 20;
+
+/// An open journal and how long its flushes and writes took.
+struct Open {
+    journal: Journal<FileDirectory>,
     last_flush: Duration,
+    last_chunk: Duration,
+    /// Bytes of bodies since the last hint.
+    since_hint: usize,
 }
+
+impl Open {
+    fn flush(&mut self) -> Result<(), LogError> {
+        let started = Instant::now();
+        let result = self.journal.flush();
+        self.last_flush = started.elapsed();
+        result
+    }
+
+    fn chunk(&mut self, mut frame: Vec<u8>, number: u32) -> Result<Written, LogError> {
+        let length = frame.len() as u32;
+        let started = Instant::now();
+        let placed = self.journal.append_chunk(&mut frame, number, now());
+        self.last_chunk = started.elapsed();
+        self.since_hint += length as usize;
+        placed.map(|(segment, offset)| Written {
+            segment,
+            offset,
+            length,
+            frame,
+        })
+    }
+}
+
+/// The journal, until the log is closed: the writer's, but for a lone committer and for
+/// chunks of bodies.
+pub struct Writing(Option<Open>);
 
 impl Writing {
     /// An open journal.
     pub fn new(journal: Journal<FileDirectory>) -> Self {
-        Self {
-            journal: Some(journal),
+        Self(Some(Open {
+            journal,
             last_flush: Duration::ZERO,
-        }
+            last_chunk: Duration::ZERO,
+            since_hint: 0,
+        }))
     }
-}
-
-fn flush(journal: &mut Journal<FileDirectory>, last_flush: &mut Duration) -> Result<(), LogError> {
-    let started = Instant::now();
-    let result = journal.flush();
-    *last_flush = started.elapsed();
-    result
 }
 
 /// Commits a record on the caller's own thread while nobody else is there, the writer
@@ -253,24 +282,44 @@ pub fn commit_here(
         return None;
     }
     let mut writing = writing.try_lock().ok()?;
-    let Writing {
-        journal,
-        last_flush,
-    } = &mut *writing;
-    let journal = journal.as_mut()?;
-    if *last_flush > SHORT_FLUSH {
+    let open = writing.0.as_mut()?;
+    if open.last_flush > SHORT {
         return None;
     }
-    let id = match journal.append(record, now()) {
+    let id = match open.journal.append(record, now()) {
         Ok(id) => id,
         Err(error) => return Some(Err(error)),
     };
-    let result = flush(journal, last_flush);
-    let proof = journal
+    let result = open.flush();
+    let proof = open
+        .journal
         .take_committed()
         .into_iter()
         .find(|proof| proof.record_id() == id);
     Some(proof.ok_or_else(|| result.err().unwrap_or(LogError::Closed)))
+}
+
+/// Writes a chunk on the caller's own thread while nobody else writes and writing is
+/// quick, as it is into the page cache. Otherwise the frame comes back, for the writer.
+pub fn chunk_here(
+    queue: &Queue,
+    writing: &Mutex<Writing>,
+    frame: Vec<u8>,
+    number: u32,
+) -> Result<Result<Written, LogError>, Vec<u8>> {
+    let Ok(mut writing) = writing.try_lock() else {
+        return Err(frame);
+    };
+    let Some(open) = writing.0.as_mut().filter(|open| open.last_chunk <= SHORT) else {
+        return Err(frame);
+    };
+    let written = open.chunk(frame, number);
+    let much = open.since_hint > WRITEBACK;
+    drop(writing);
+    if much {
+        queue.push(Command::Wrote);
+    }
+    Ok(written)
 }
 
 /// Runs the writer until it is closed.
@@ -287,7 +336,6 @@ pub fn write_loop(
     let mut commits: Vec<(RecordId, Reply<Answered>)> = Vec::new();
     let mut others: Vec<Reply<()>> = Vec::new();
     let mut unsealed: VecDeque<u32> = VecDeque::new();
-    let mut since_hint = 0_usize;
     let mut dead: Vec<DeadRun> = Vec::new();
     loop {
         queue.take(Duration::from_secs(1), &mut commands);
@@ -304,11 +352,7 @@ pub fn write_loop(
             }
         }
         let mut writing = lock();
-        let Writing {
-            journal: open,
-            last_flush,
-        } = &mut *writing;
-        let Some(journal) = open.as_mut() else {
+        let Some(open) = writing.0.as_mut() else {
             return;
         };
         let time = now();
@@ -316,7 +360,7 @@ pub fn write_loop(
         let mut durable_needed = false;
         for command in commands.drain(..) {
             match command {
-                Command::Commit(record, reply) => match journal.append(&record, time) {
+                Command::Commit(record, reply) => match open.journal.append(&record, time) {
                     Ok(id) => {
                         commits.push((id, reply));
                         durable_needed = true;
@@ -326,30 +370,22 @@ pub fn write_loop(
                     }
                 },
                 Command::Chunk {
-                    mut frame,
+                    frame,
                     number,
                     reply,
                 } => {
-                    since_hint += frame.len();
-                    let length = frame.len() as u32;
-                    let written = journal.append_chunk(&mut frame, number, time);
-                    let answer = reply.send(written.map(|(segment, offset)| Written {
-                        segment,
-                        offset,
-                        length,
-                        frame,
-                    }));
+                    let answer = reply.send(open.chunk(frame, number));
                     if let Err(Ok(written)) = answer {
                         // Nobody waits for it any more: its body was given up.
                         let start = written.offset - CHUNK_ROOM as u32;
                         dead.push(DeadRun {
                             segment: written.segment,
                             start,
-                            end: start + length,
+                            end: start + written.length,
                         });
                     }
                 }
-                Command::Stamp(stamp, reply) => match journal.append_stamp(stamp, time) {
+                Command::Stamp(stamp, reply) => match open.journal.append_stamp(stamp, time) {
                     Ok(()) => {
                         others.push(reply);
                         durable_needed = true;
@@ -359,23 +395,24 @@ pub fn write_loop(
                     }
                 },
                 Command::Rotate(keys, reply) => {
-                    journal.use_keys(keys);
+                    open.journal.use_keys(keys);
                     let _ = reply.send(Ok(()));
                 }
-                Command::Spare(spare) => journal.offer_spare(spare),
+                Command::Spare(spare) => open.journal.offer_spare(spare),
+                Command::Wrote => {}
                 Command::Dead(runs) => dead.extend(runs),
                 Command::Close(reply) => closing = Some(reply),
             }
         }
         if durable_needed {
-            let result = flush(journal, last_flush);
-            answer(journal, &mut commits, result.as_ref().err());
+            let result = open.flush();
+            answer(&mut open.journal, &mut commits, result.as_ref().err());
             for reply in others.drain(..) {
                 let _ = reply.send(result.clone());
             }
         }
         if let Some(reply) = closing {
-            let result = open.take().map_or(Ok(()), Journal::close);
+            let result = writing.0.take().map_or(Ok(()), |open| open.journal.close());
             for command in queue.close() {
                 refuse(command);
             }
@@ -384,13 +421,13 @@ pub fn write_loop(
             }
             return;
         }
-        if since_hint > 8 << 20 {
-            since_hint = 0;
+        if open.since_hint > WRITEBACK {
+            open.since_hint = 0;
             // Bodies wait for no flush; without this the next one would wait for them.
             let _ = chores.try_send(Chore::Writeback);
         }
-        journal.retry_space(time);
-        unsealed.extend(journal.take_unsealed());
+        open.journal.retry_space(time);
+        unsealed.extend(open.journal.take_unsealed());
         while let Some(segment) = unsealed.pop_front() {
             if let Err(TrySendError::Full(_)) = chores.try_send(Chore::Seal(segment)) {
                 unsealed.push_front(segment);
@@ -403,10 +440,10 @@ pub fn write_loop(
         {
             dead = runs;
         }
-        match journal.wants_spare(time) {
+        match open.journal.wants_spare(time) {
             Ok(Some(job)) => {
                 if chores.try_send(Chore::Spare(job)).is_err() {
-                    journal.offer_spare(None);
+                    open.journal.offer_spare(None);
                 }
             }
             Ok(None) => {}
@@ -447,7 +484,7 @@ fn refuse(command: Command) {
         Command::Close(Some(reply)) => {
             let _ = reply.send(Ok(()));
         }
-        Command::Close(None) | Command::Spare(_) | Command::Dead(_) => {}
+        Command::Close(None) | Command::Wrote | Command::Spare(_) | Command::Dead(_) => {}
     }
 }
 
