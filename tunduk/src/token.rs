@@ -70,6 +70,11 @@ enum Action {
         /// The token's file
         token: PathBuf,
     },
+    /// Change the PIN; with --pin-stdin the first line is the old one and the second the new one
+    Pin {
+        /// The token's file
+        token: PathBuf,
+    },
     /// Write the sealed key, for a start without PIN
     Seal {
         /// The token's file
@@ -128,6 +133,10 @@ fn act(arguments: &TokenArguments) -> Result<String, TokenError> {
             }),
         },
         Action::Unlock { token } => commands::unlock(token, &pin()?, &derivation),
+        Action::Pin { token } => {
+            let (old, new) = arguments.old_and_new_pin()?;
+            commands::change_pin(token, &old, &new, &derivation)
+        }
         Action::Seal { token, output } => commands::seal(token, &pin()?, &derivation, output),
         Action::List { token } => commands::list(token),
     }
@@ -146,6 +155,24 @@ impl TokenArguments {
         if self.pin_stdin || self.pin_credential.is_some() {
             return self.pin();
         }
+        Self::asked_twice()
+    }
+
+    /// The PIN in use and its successor. A credential holds the one in use alone.
+    fn old_and_new_pin(&self) -> Result<(Pin, Pin), TokenError> {
+        if self.pin_credential.is_none() && self.pin_stdin {
+            return Pin::two_from_stdin();
+        }
+        let old = self.pin()?;
+        let new = if self.pin_stdin {
+            Pin::from_stdin()?
+        } else {
+            Self::asked_twice()?
+        };
+        Ok((old, new))
+    }
+
+    fn asked_twice() -> Result<Pin, TokenError> {
         let ask = |question| {
             rpassword::prompt_password(question)
                 .map_err(|error| TokenError::NoPin(error.to_string()))

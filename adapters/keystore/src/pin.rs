@@ -51,9 +51,22 @@ impl Pin {
     /// # Errors
     /// [`TokenError::NoPin`] where there is none.
     pub fn from_stdin() -> Result<Self, TokenError> {
+        Self::read_line(&mut std::io::stdin().lock())
+    }
+
+    /// Reads the first two lines of standard input, a PIN each.
+    ///
+    /// # Errors
+    /// [`TokenError::NoPin`] where one is absent.
+    pub fn two_from_stdin() -> Result<(Self, Self), TokenError> {
+        // The lock keeps what is read ahead.
+        let mut input = std::io::stdin().lock();
+        Ok((Self::read_line(&mut input)?, Self::read_line(&mut input)?))
+    }
+
+    fn read_line(input: &mut impl BufRead) -> Result<Self, TokenError> {
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_PIN_LENGTH + 2));
-        std::io::stdin()
-            .lock()
+        input
             .take(MAX_PIN_LENGTH as u64 + 2)
             .read_until(b'\n', &mut line)
             .map_err(|error| TokenError::NoPin(error.to_string()))?;
