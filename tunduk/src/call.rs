@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use clap::{Args, Subcommand};
 use http::Method;
-use transport::Body;
+use transport::{Body, TlsIdentity};
 use xroad_id::{ClientId, ServiceId};
 use xroad_message::multipart::{self, MultipartDecoder, MultipartEvent, MultipartLimits};
 
@@ -38,6 +38,12 @@ struct CommonArguments {
     /// The Security Server of the client; default: what the demo's state says
     #[arg(long, value_name = "URL")]
     server: Option<String>,
+    /// A client certificate for the HTTPS port, PEM; for clients with connection = "https"
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// Its private key, PEM, not encrypted
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
     /// State directory of a demo, to find servers, versions and namespaces in
     #[arg(long, value_name = "DIR", default_value = "target/demo")]
     state: PathBuf,
@@ -246,7 +252,22 @@ async fn soap(arguments: &SoapArguments) -> Result<Outcome, Problem> {
 }
 
 fn consumer(common: &CommonArguments) -> Result<Consumer, Problem> {
-    Consumer::new(Duration::from_secs(common.timeout)).map_err(usage)
+    let consumer = Consumer::new(Duration::from_secs(common.timeout)).map_err(usage)?;
+    let (Some(cert), Some(key)) = (&common.cert, &common.key) else {
+        return Ok(consumer);
+    };
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|error| usage(format!("{}: {error}", path.display())))
+    };
+    TlsIdentity::from_pem(&read(cert)?, &read(key)?)
+        .and_then(|identity| consumer.with_identity(&identity))
+        .map_err(|error| {
+            usage(format!(
+                "{} with {}: {error}",
+                cert.display(),
+                key.display()
+            ))
+        })
 }
 
 fn service_id(text: &str) -> Result<ServiceId, Problem> {
@@ -277,7 +298,10 @@ fn server_url(common: &CommonArguments, client: &ClientId) -> Result<String, Pro
             server.clients.contains(&client)
                 || server.members.iter().any(|member| member.id == client)
         })
-        .find_map(|server| server.http)
+        .find_map(|server| match common.cert {
+            Some(_) => server.https,
+            None => server.http,
+        })
         .ok_or_else(|| {
             usage(format!(
                 "no Security Server of {} has the client {client}",

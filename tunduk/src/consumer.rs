@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::{Method, Request, StatusCode};
-use transport::{Body, HttpClient, PoolLimits, RequestOptions};
+use transport::{
+    Body, ClientTls, HttpClient, PoolLimits, RequestOptions, ServerVerification, TlsIdentity,
+};
 use xroad_id::{ClientId, ServiceId};
 
 /// Largest answer that is read.
@@ -102,6 +104,20 @@ impl Consumer {
             http: HttpClient::new(PoolLimits::default())?,
             options: RequestOptions::default().with_timeouts(Duration::from_secs(10), patience),
         })
+    }
+
+    /// Shows this certificate to Security Servers that ask for one (8443). Theirs is self-signed and
+    /// taken as it is: like the demo and `curl -k`, this client is for trying things out.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn with_identity(
+        mut self,
+        identity: &TlsIdentity,
+    ) -> Result<Self, transport::TlsSetupError> {
+        let tls = ClientTls::new(&ServerVerification::Off, Some(identity))?;
+        self.options = self.options.with_tls(tls);
+        Ok(self)
     }
 
     /// Sends any request.
