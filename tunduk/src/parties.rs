@@ -90,6 +90,35 @@ pub fn not_allowed(instance: &Instance) -> Option<Pair<'_>> {
     })
 }
 
+/// Why [`allowed`] finds nothing.
+#[must_use]
+pub fn why_nobody_may(word: &str, code: Option<&str>) -> String {
+    let code = code.map_or_else(String::new, |code| format!(" and code = \"{code}\""));
+    format!(
+        "it needs a service with url = \"{word}\"{code} that a client with connection = \"http\" on another server may use; \
+         the instance has none"
+    )
+}
+
+/// Why [`not_allowed`] finds nothing.
+#[must_use]
+pub fn why_nobody_is_refused(instance: &Instance) -> String {
+    let is_fit = |service: &Service| {
+        service.disabled.is_none() && service.kind != crate::instance::ServiceKind::Soap
+    };
+    if !instance.services.iter().any(is_fit) {
+        return "it needs a REST or OpenAPI service that somebody may not use; the instance has no such service at all"
+            .into();
+    }
+    if !pairs(instance).any(|pair| is_fit(pair.service)) {
+        return "it needs a client with connection = \"http\" on another server than a REST or OpenAPI service; the \
+                instance has none"
+            .into();
+    }
+    "every client that could ask may use every REST and OpenAPI service of the instance, so nobody can be refused"
+        .into()
+}
+
 fn pairs(instance: &Instance) -> impl Iterator<Item = Pair<'_>> {
     instance.services.iter().flat_map(move |service| {
         let provider_server = instance.server_of(&service.provider);
@@ -186,5 +215,28 @@ mod tests {
         let instance = Instance::read(text, Path::new("/")).expect("an instance");
         assert!(allowed(&instance, "population:soap", None).is_none());
         assert!(not_allowed(&instance).is_none());
+        assert!(why_nobody_is_refused(&instance).contains("no such service at all"));
+    }
+
+    #[test]
+    fn nobody_is_refused_for_a_reason() {
+        // Without the right's limits, every client may use what the bank offers.
+        let text = DEFAULT.replace("connection = \"http\"", "connection = \"https\"");
+        let instance = Instance::read(&text, Path::new("/")).expect("an instance");
+        assert!(not_allowed(&instance).is_none());
+        assert!(why_nobody_is_refused(&instance).contains("on another server"));
+        let mut instance = Instance::read(DEFAULT, Path::new("/")).expect("the default");
+        instance
+            .services
+            .retain(|service| service.code != "customers");
+        let all: Vec<_> = instance.clients().cloned().collect();
+        for service in &mut instance.services {
+            service.allowed = all
+                .iter()
+                .map(|client| Right::Subject(client.path()))
+                .collect();
+        }
+        assert!(not_allowed(&instance).is_none());
+        assert!(why_nobody_is_refused(&instance).contains("nobody can be refused"));
     }
 }

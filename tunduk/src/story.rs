@@ -22,7 +22,6 @@ use crate::running::Running;
 use crate::tampered::Interceptor;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const NO_PARTIES: &str = "the instance has no parties for it";
 
 /// The steps in the order in which they are told.
 pub const STEPS: [&str; 8] = [
@@ -42,7 +41,7 @@ enum Ended {
     /// As it must, and what there is to say about it.
     Well(String),
     /// Left out, and why.
-    LeftOut(&'static str),
+    LeftOut(String),
 }
 
 type Step = Result<Ended, String>;
@@ -112,9 +111,9 @@ impl<'a> Story<'a> {
                     self.narrator.say(&format!("  {detail}"));
                     self.narrator.line(&format!("ok {name}"));
                 }
-                Ok(Ended::LeftOut(reason)) => {
-                    self.narrator.line(&format!("left out {name}: {reason}"))
-                }
+                Ok(Ended::LeftOut(reason)) => self
+                    .narrator
+                    .line(&format!("left out step {name}: {reason}")),
                 Err(reason) => {
                     outcome.failed += 1;
                     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -133,7 +132,10 @@ impl<'a> Story<'a> {
         let Some(pair) =
             parties::allowed(self.instance(), "population:soap", Some("personByNumber"))
         else {
-            return Ok(Ended::LeftOut(NO_PARTIES));
+            return Ok(Ended::LeftOut(parties::why_nobody_may(
+                "population:soap",
+                Some("personByNumber"),
+            )));
         };
         let person = self
             .population
@@ -170,7 +172,10 @@ impl<'a> Story<'a> {
 
     async fn rest(&mut self) -> Step {
         let Some(pair) = parties::allowed(self.instance(), "population:rest", None) else {
-            return Ok(Ended::LeftOut(NO_PARTIES));
+            return Ok(Ended::LeftOut(parties::why_nobody_may(
+                "population:rest",
+                None,
+            )));
         };
         let (asking, asked) = pair.names(self.instance());
         self.narrator
@@ -205,7 +210,10 @@ impl<'a> Story<'a> {
         let Some(pair) =
             parties::allowed(self.instance(), "licences:soap", Some("licenceDocument"))
         else {
-            return Ok(Ended::LeftOut(NO_PARTIES));
+            return Ok(Ended::LeftOut(parties::why_nobody_may(
+                "licences:soap",
+                Some("licenceDocument"),
+            )));
         };
         let licence = LicenceRegister::new(self.population)
             .first_from(100)
@@ -233,7 +241,9 @@ impl<'a> Story<'a> {
 
     async fn refused(&mut self) -> Step {
         let Some(pair) = parties::not_allowed(self.instance()) else {
-            return Ok(Ended::LeftOut("everybody may use every service"));
+            return Ok(Ended::LeftOut(parties::why_nobody_is_refused(
+                self.instance(),
+            )));
         };
         let (asking, asked) = pair.names(self.instance());
         self.narrator.say(&format!(
@@ -257,7 +267,10 @@ impl<'a> Story<'a> {
 
     async fn central_server_down(&mut self) -> Step {
         let Some(pair) = parties::allowed(self.instance(), "population:rest", None) else {
-            return Ok(Ended::LeftOut(NO_PARTIES));
+            return Ok(Ended::LeftOut(parties::why_nobody_may(
+                "population:rest",
+                None,
+            )));
         };
         self.narrator.say("The Central Server is switched off. The Security Servers go on with what they have stored.");
         self.running.stop_central_server().await;
@@ -275,7 +288,10 @@ impl<'a> Story<'a> {
         let Some(pair) =
             parties::allowed(self.instance(), "population:soap", Some("personByNumber"))
         else {
-            return Ok(Ended::LeftOut(NO_PARTIES));
+            return Ok(Ended::LeftOut(parties::why_nobody_may(
+                "population:soap",
+                Some("personByNumber"),
+            )));
         };
         self.narrator.say(
             "Somebody between the servers changes one digit of a signed question, with everything else in order.",
@@ -322,7 +338,7 @@ impl<'a> Story<'a> {
 
     async fn evidence_exported(&mut self) -> Step {
         let Some(told) = &self.told else {
-            return Ok(Ended::LeftOut("there was no exchange to export"));
+            return Ok(Ended::LeftOut("there was no exchange to export".into()));
         };
         self.narrator.say("Years later there is a dispute about the first question. Its evidence is taken from the log.");
         let folder = self.country.state.join("evidence");
@@ -356,7 +372,7 @@ impl<'a> Story<'a> {
 
     async fn evidence_verified(&mut self) -> Step {
         let Some(file) = &self.evidence else {
-            return Ok(Ended::LeftOut("there is no evidence to verify"));
+            return Ok(Ended::LeftOut("there is no evidence to verify".into()));
         };
         self.narrator.say(
             "A judge who trusts neither side verifies it with nothing but the file and the anchor.",

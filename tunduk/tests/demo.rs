@@ -144,10 +144,15 @@ fn a_country_without_the_parties_runs_and_says_what_was_left_out() {
     for step in STEPS {
         assert!(
             said.lines()
-                .any(|line| line.starts_with(&format!("left out {step}: "))),
+                .any(|line| line.starts_with(&format!("left out step {step}: "))),
             "{said}"
         );
     }
+    assert!(
+        said.contains("the instance has no such service at all"),
+        "{said}"
+    );
+    assert!(said.contains("url = \"population:soap\""), "{said}");
 }
 
 #[test]
