@@ -15,6 +15,7 @@ use crate::{Outcome, fail};
 /// values of their own.
 const SIZES: &[(&str, &str)] = &[
     ("TUNDUK_KILLS", "50"),
+    ("TUNDUK_CIVIL_EVENTS", "1000000"),
     ("TUNDUK_STREAM_MIB", "200"),
     ("TUNDUK_LOG_RECORDS", "10000000"),
     ("TUNDUK_SOAK_SECONDS", "600"),

@@ -1,29 +1,45 @@
-//! The registers behind the demonstration country.
+//! The population register: one number for everyone, for life.
 //!
-//! A population of at most 100,000 **synthetic** residents, the driving
-//! licences some of them hold and the customers of a bank. Nobody here exists:
-//! every record is computed from a seed and the resident's place in the
-//! register, whenever it is asked for. Nothing is stored, so a register is
-//! ready the moment it is made, costs no memory and is the same on every
-//! machine and in every run.
+//! | module | what it decides |
+//! |---|---|
+//! | `number` | personal numbers: their rule and which one is issued next |
+//! | `person`, `territory`, `spelling` | the values of a record: names across scripts, addresses, documents |
+//! | `act` | civil events; the only way in which anything about a person changes |
+//! | `fact`, `record` | what acts amount to: every field with its history and provenance |
+//! | `decide` | whether an entry becomes an act |
+//! | `demonstration` | the invented residents of the demonstration country |
 //!
-//! The crate decides what is in the registers; serving them is the task of
-//! `registry-server`.
+//! Acts are the only thing that is stored. A [`Record`] is a pure function of the acts about a number, so nothing can
+//! be in it that no act put there, and nothing that an act stated is ever lost: an act is taken back by another act.
+//! Each fact says from which day it holds in the world and between which moments the register held it to be true.
 
-mod bank;
-mod licence;
-mod names;
+mod act;
+mod days;
+mod decide;
+pub mod demonstration;
+mod fact;
 mod number;
-mod places;
-mod population;
-mod romanise;
-mod scatter;
+mod person;
+mod record;
+mod spelling;
+mod territory;
 
-pub use bank::{Customer, CustomerRegister};
-pub use licence::{Category, Licence, LicenceRegister, LicenceStatus};
-pub use number::{NumberError, PersonalNumber, Sex};
-pub use population::{
-    Address, DEFAULT_SEED, FamilyStatus, IdentityDocument, LARGEST_POPULATION, Name, Person,
-    Population, PopulationError,
+pub use act::{Act, ActId, Corrected, Entry, Event, Officer, TakenOver};
+pub use days::{age_on, day_of};
+pub use decide::{DecideError, Decided, Records, Refusal, Rules, decide};
+pub use demonstration::{
+    Category, Customer, CustomerRegister, DEFAULT_SEED, LARGEST_POPULATION, Licence,
+    LicenceRegister, LicenceStatus, Population, PopulationError, Resident,
 };
-pub use romanise::romanise;
+pub use fact::{Fact, Field, Known, LockState, Purpose, PurposeError};
+pub use number::{
+    NoNumberLeft, NumberError, NumberRule, OpaqueSerial, OrganisationNumber, PersonalNumber, Sex,
+    next_number,
+};
+pub use person::{
+    Address, Citizenship, CivilStatus, Document, DocumentKind, LONGEST_TEXT, Name, NameError,
+    Names, NewPerson, Parent, ParentalRights, ProtectionKind, Residence,
+};
+pub use record::{ActOnRecord, AsOf, Record};
+pub use spelling::{grams, likeness, romanise, skeleton};
+pub use territory::{Territory, TerritoryError, Unit, UnitCode};

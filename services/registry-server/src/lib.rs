@@ -89,8 +89,9 @@ pub async fn serve(
         shutdown_deadline: Duration::from_secs(1),
         ..ServeLimits::default()
     };
-    let handler =
-        move |request: Request<Body>, _connection: Arc<Connection>| handle(registers, request);
+    let handler = move |request: Request<Body>, _connection: Arc<Connection>| {
+        handle(registers.clone(), request)
+    };
     transport::serve_http(listener, handler, limits, shutdown).await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use id_registry::{Customer, Licence, Name, Person};
+use id_registry::{Customer, Licence, Name, Resident, Territory};
 
 use crate::soap::element;
 
@@ -106,16 +106,21 @@ pub(crate) fn json_text(text: &str) -> String {
 }
 
 /// A resident.
-pub(crate) fn person(person: &Person) -> Record {
+pub(crate) fn person(person: &Resident, territory: &Territory) -> Record {
     let address = &person.address;
+    let path = territory.path(&address.unit);
+    let level = |place: usize| {
+        let unit = path.get(place).or(path.last());
+        unit.map(|unit| unit.name.as_str()).unwrap_or_default()
+    };
     let mut home = Record::default()
-        .text("oblast", address.oblast.as_str())
-        .text("district", address.district.as_str())
-        .text("locality", address.locality.as_str())
+        .text("oblast", level(0))
+        .text("district", level(1))
+        .text("locality", level(2))
         .text("street", address.street.as_str())
-        .number("house", address.house);
-    if let Some(flat) = address.flat {
-        home = home.number("flat", flat);
+        .text("house", address.house.as_str());
+    if let Some(flat) = &address.flat {
+        home = home.text("flat", flat.as_str());
     }
     let mut record = Record::default()
         .text("number", person.number.as_str())
@@ -126,13 +131,15 @@ pub(crate) fn person(person: &Person) -> Record {
         .name("patronymic", &person.patronymic)
         .text("birthPlace", person.birth_place.as_str())
         .group("address", home)
-        .text("familyStatus", person.family_status.as_str());
+        .text("familyStatus", person.civil_status.as_str());
     if let Some(document) = &person.document {
-        let card = Record::default()
+        let mut card = Record::default()
             .text("number", document.number.as_str())
-            .text("issuedOn", document.issued_on.to_string())
-            .text("expiresOn", document.expires_on.to_string())
-            .text("authority", document.authority.as_str());
+            .text("issuedOn", document.issued_on.to_string());
+        if let Some(day) = document.expires_on {
+            card = card.text("expiresOn", day.to_string());
+        }
+        let card = card.text("authority", document.authority.as_str());
         record = record.group("document", card);
     }
     record
@@ -180,7 +187,11 @@ mod tests {
         let licence_found = LicenceRegister::new(population)
             .first_from(0)
             .expect("somebody drives");
-        for record in [person(&licence_found.holder), licence(&licence_found)] {
+        let territory = id_registry::demonstration::territory();
+        for record in [
+            person(&licence_found.holder, &territory),
+            licence(&licence_found),
+        ] {
             let read: serde_json::Value = serde_json::from_str(&record.to_json()).expect("JSON");
             let number = read["number"].as_str().expect("a number");
             assert!(

@@ -1,8 +1,11 @@
 //! The population register, the register of driving licences and the bank.
 
+use std::sync::Arc;
+
 use http::{Method, Request, Response, StatusCode};
 use id_registry::{
-    CustomerRegister, LicenceRegister, Name, NumberError, Person, PersonalNumber, Population,
+    CustomerRegister, LicenceRegister, Name, NumberError, PersonalNumber, Population, Resident,
+    Territory,
 };
 use transport::Body;
 
@@ -87,8 +90,9 @@ impl SoapAnswer {
 }
 
 /// All registers of the demonstration country.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Registers {
+    territory: Arc<Territory>,
     population: Population,
     licences: LicenceRegister,
     customers: CustomerRegister,
@@ -97,8 +101,9 @@ pub struct Registers {
 impl Registers {
     /// The registers over a population.
     #[must_use]
-    pub const fn new(population: Population) -> Self {
+    pub fn new(population: Population) -> Self {
         Self {
+            territory: Arc::new(id_registry::demonstration::territory()),
             population,
             licences: LicenceRegister::new(population),
             customers: CustomerRegister::new(population),
@@ -115,7 +120,7 @@ impl Registers {
         }
         match (request.method(), path.split_once('/')) {
             (&Method::GET, Some(("persons", number))) => match self.find(number) {
-                Ok(found) => json(StatusCode::OK, &person(&found)),
+                Ok(found) => json(StatusCode::OK, &person(&found, &self.territory)),
                 Err(refused) => refused.to_rest(),
             },
             (&Method::POST, None) if path == "verifications" => {
@@ -175,7 +180,7 @@ impl Registers {
         }
     }
 
-    fn find(&self, number: &str) -> Result<Person, Refusal> {
+    fn find(&self, number: &str) -> Result<Resident, Refusal> {
         let number: PersonalNumber = number.parse()?;
         self.population
             .find(&number)
@@ -193,7 +198,9 @@ impl Registers {
         match envelope.operation() {
             (POPULATION_NAMESPACE, operation @ "personByNumber") => {
                 let found = self.find(value(envelope, "number")?)?;
-                let content = Record::default().group("person", person(&found)).to_xml();
+                let content = Record::default()
+                    .group("person", person(&found, &self.territory))
+                    .to_xml();
                 Ok(SoapAnswer::of(POPULATION_NAMESPACE, operation, &content))
             }
             (POPULATION_NAMESPACE, operation @ "verifyPerson") => {

@@ -1,12 +1,12 @@
-//! The population register.
+//! The residents.
 
 use time::{Date, Month};
 
-use crate::names::{FAMILIES, MEN, WOMEN};
+use super::names::{FAMILIES, MEN, WOMEN};
+use super::places::{DISTRICTS, STREETS, locality_of};
+use super::scatter::{Permutation, Stream};
 use crate::number::{PersonalNumber, Sex};
-use crate::places::{DISTRICTS, STREETS};
-use crate::romanise::romanise;
-use crate::scatter::{Permutation, Stream};
+use crate::person::{Address, CivilStatus, Document, DocumentKind, Name};
 
 /// The seed of the demonstration country.
 pub const DEFAULT_SEED: u64 = 0x4B47_2026;
@@ -14,7 +14,8 @@ pub const DEFAULT_SEED: u64 = 0x4B47_2026;
 /// The largest population: one resident for each of the five last digits.
 pub const LARGEST_POPULATION: u32 = 100_000;
 
-const HOUSEHOLD: u32 = 4;
+/// Members of a household.
+pub const HOUSEHOLD: u32 = 4;
 const PURPOSE_HOUSEHOLD: u64 = 1;
 const PURPOSE_PERSON: u64 = 2;
 const PURPOSE_DOCUMENT: u64 = 3;
@@ -37,81 +38,9 @@ pub enum PopulationError {
     TooLarge(u32),
 }
 
-/// A name in both scripts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Name {
-    /// In Cyrillic letters.
-    pub cyrillic: String,
-    /// In Latin letters, as in the passport.
-    pub latin: String,
-}
-
-impl Name {
-    fn new(cyrillic: String) -> Self {
-        let latin = romanise(&cyrillic);
-        Self { cyrillic, latin }
-    }
-}
-
-/// Where a resident is registered. Names are in Kyrgyz.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Address {
-    /// Oblast, or the city of Bishkek or Osh.
-    pub oblast: String,
-    /// District (`району`), or the city again.
-    pub district: String,
-    /// Town or village.
-    pub locality: String,
-    /// Street, without the word for it.
-    pub street: String,
-    /// House number.
-    pub house: u32,
-    /// Flat, in a house that has flats.
-    pub flat: Option<u32>,
-}
-
-/// Marital status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FamilyStatus {
-    /// Never married.
-    Single,
-    /// Married.
-    Married,
-    /// Divorced.
-    Divorced,
-    /// Widowed.
-    Widowed,
-}
-
-impl FamilyStatus {
-    /// The word used in answers: `single`, `married`, `divorced`, `widowed`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Single => "single",
-            Self::Married => "married",
-            Self::Divorced => "divorced",
-            Self::Widowed => "widowed",
-        }
-    }
-}
-
-/// The identity card.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdentityDocument {
-    /// `ID` and seven digits.
-    pub number: String,
-    /// First day of validity.
-    pub issued_on: Date,
-    /// Last day of validity, ten years later.
-    pub expires_on: Date,
-    /// Number of the issuing office.
-    pub authority: String,
-}
-
 /// A resident.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
+pub struct Resident {
     /// Place in the register, from 0.
     pub index: u32,
     /// Personal number.
@@ -131,9 +60,9 @@ pub struct Person {
     /// Registered address.
     pub address: Address,
     /// Marital status.
-    pub family_status: FamilyStatus,
+    pub civil_status: CivilStatus,
     /// Identity card; none before the sixteenth birthday.
-    pub document: Option<IdentityDocument>,
+    pub document: Option<Document>,
 }
 
 /// What the members of one household share.
@@ -144,7 +73,8 @@ struct Household {
     grandfathers: [&'static str; 2],
     father_born: i32,
     mother_born: i32,
-    together: FamilyStatus,
+    together: CivilStatus,
+    district: &'static str,
     address: Address,
 }
 
@@ -182,13 +112,13 @@ impl Population {
 
     /// The resident at a place in the register, from 0.
     #[must_use]
-    pub fn person(&self, index: u32) -> Option<Person> {
+    pub fn person(&self, index: u32) -> Option<Resident> {
         (index < self.size).then(|| self.compute(index))
     }
 
     /// The resident who holds a number, or none if nobody does.
     #[must_use]
-    pub fn find(&self, number: &PersonalNumber) -> Option<Person> {
+    pub fn find(&self, number: &PersonalNumber) -> Option<Resident> {
         let index = self.serials().invert(number.serial());
         self.person(index).filter(|person| person.number == *number)
     }
@@ -197,7 +127,7 @@ impl Population {
         Permutation::new(self.seed, LARGEST_POPULATION)
     }
 
-    fn compute(&self, index: u32) -> Person {
+    fn compute(&self, index: u32) -> Resident {
         let household = self.household(index / HOUSEHOLD);
         let mut stream = Stream::new(self.seed, PURPOSE_PERSON, u64::from(index));
         let place = index % HOUSEHOLD;
@@ -225,9 +155,9 @@ impl Population {
             1 => (household.mothers_family, household.grandfathers[1]),
             _ => (household.family, household.father),
         };
-        let family_status = match place {
+        let civil_status = match place {
             0 | 1 => household.together,
-            _ => FamilyStatus::Single,
+            _ => CivilStatus::Single,
         };
         let birth_place = if place < 2 || stream.chance(30) {
             stream
@@ -236,20 +166,20 @@ impl Population {
                 .unwrap_or_default()
                 .to_owned()
         } else {
-            household.address.district.clone()
+            household.district.to_owned()
         };
         let number = PersonalNumber::compose(sex, born_on, self.serials().apply(index));
-        Person {
+        Resident {
             index,
             number,
             sex,
             born_on,
-            family_name: Name::new(family_name(family, sex)),
-            given_name: Name::new(given.to_owned()),
-            patronymic: Name::new(patronymic(fathers_name, sex)),
+            family_name: Name::of(&family_name(family, sex)),
+            given_name: Name::of(given),
+            patronymic: Name::of(&patronymic(fathers_name, sex)),
             birth_place,
             address: household.address,
-            family_status,
+            civil_status,
             document: self.document(index, born_on),
         }
     }
@@ -261,21 +191,21 @@ impl Population {
         let father_born = stream.between(1944, 1996);
         let mother_born = father_born + stream.between(-3, 6);
         let together = match stream.below(100) {
-            0..84 => FamilyStatus::Married,
-            84..95 => FamilyStatus::Divorced,
-            _ => FamilyStatus::Widowed,
+            0..84 => CivilStatus::Married,
+            84..95 => CivilStatus::Divorced,
+            _ => CivilStatus::Widowed,
         };
         let mothers_family = if stream.chance(65) { family } else { maiden };
         let name = |stream: &mut Stream| stream.pick(MEN).unwrap_or_default();
         let (father, grandfathers) = (name(&mut stream), [name(&mut stream), name(&mut stream)]);
-        let district = stream.pick(DISTRICTS);
+        let district = stream.below(u32::try_from(DISTRICTS.len()).unwrap_or(1)) as usize;
         let address = Address {
-            oblast: district.map(|d| d.oblast).unwrap_or_default().to_owned(),
-            district: district.map(|d| d.district).unwrap_or_default().to_owned(),
-            locality: district.map(|d| d.locality).unwrap_or_default().to_owned(),
+            unit: locality_of(district),
             street: stream.pick(STREETS).unwrap_or_default().to_owned(),
-            house: stream.below(180) + 1,
-            flat: stream.chance(40).then(|| stream.below(96) + 1),
+            house: (stream.below(180) + 1).to_string(),
+            flat: stream
+                .chance(40)
+                .then(|| (stream.below(96) + 1).to_string()),
         };
         Household {
             family,
@@ -285,11 +215,15 @@ impl Population {
             father_born,
             mother_born,
             together,
+            district: DISTRICTS
+                .get(district)
+                .map(|d| d.district)
+                .unwrap_or_default(),
             address,
         }
     }
 
-    fn document(&self, index: u32, born_on: Date) -> Option<IdentityDocument> {
+    fn document(&self, index: u32, born_on: Date) -> Option<Document> {
         let mut stream = Stream::new(self.seed, PURPOSE_DOCUMENT, u64::from(index));
         let first_year = (born_on.year() + 16).max(2017);
         if first_year > 2025 {
@@ -299,13 +233,14 @@ impl Population {
         let expires_on = issued_on
             .replace_year(issued_on.year() + 10)
             .unwrap_or(issued_on);
-        Some(IdentityDocument {
+        Some(Document {
+            kind: DocumentKind::IdentityCard,
             number: format!(
                 "ID{:07}",
                 1_000_000 + Permutation::new(!self.seed, LARGEST_POPULATION).apply(index)
             ),
             issued_on,
-            expires_on,
+            expires_on: Some(expires_on),
             authority: format!("211{:03}", stream.between(1, 99)),
         })
     }
@@ -396,7 +331,7 @@ mod tests {
     fn households_share_an_address_and_children_are_younger() {
         let population = Population::demonstration();
         for household in 0..500 {
-            let members: Vec<Person> = (0..4)
+            let members: Vec<Resident> = (0..4)
                 .filter_map(|n| population.person(household * 4 + n))
                 .collect();
             assert!(members.iter().all(|m| m.address == members[0].address));

@@ -2,9 +2,9 @@
 
 use time::Date;
 
+use crate::demonstration::population::{Population, any_day};
+use crate::demonstration::scatter::Stream;
 use crate::number::PersonalNumber;
-use crate::population::{Population, any_day};
-use crate::scatter::Stream;
 
 const PURPOSE_CUSTOMER: u64 = 20;
 

@@ -2,9 +2,9 @@
 
 use time::Date;
 
+use crate::demonstration::population::{Population, Resident, any_day};
+use crate::demonstration::scatter::{Permutation, Stream};
 use crate::number::PersonalNumber;
-use crate::population::{Person, Population, any_day};
-use crate::scatter::{Permutation, Stream};
 
 const PURPOSE_LICENCE: u64 = 10;
 
@@ -60,7 +60,7 @@ pub struct Licence {
     /// `KG` and seven digits.
     pub number: String,
     /// Who holds it.
-    pub holder: Person,
+    pub holder: Resident,
     /// What it allows, in the order of the letters.
     pub categories: Vec<Category>,
     /// First day of validity.
@@ -102,7 +102,7 @@ impl LicenceRegister {
             .find_map(|person| self.of(person))
     }
 
-    fn of(&self, holder: Person) -> Option<Licence> {
+    fn of(&self, holder: Resident) -> Option<Licence> {
         let seed = self.population.seed();
         let mut stream = Stream::new(seed, PURPOSE_LICENCE, u64::from(holder.index));
         let first_year = (holder.born_on.year() + 18).max(2016);
@@ -125,8 +125,11 @@ impl LicenceRegister {
         } else {
             LicenceStatus::Valid
         };
-        let digits =
-            Permutation::new(seed.rotate_left(17), crate::LARGEST_POPULATION).apply(holder.index);
+        let digits = Permutation::new(
+            seed.rotate_left(17),
+            crate::demonstration::LARGEST_POPULATION,
+        )
+        .apply(holder.index);
         Some(Licence {
             number: format!("KG{:07}", 3_000_000 + digits),
             categories,

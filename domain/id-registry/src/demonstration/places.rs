@@ -1,5 +1,7 @@
 //! Oblasts, districts and streets for addresses.
 
+use crate::territory::{Territory, Unit, UnitCode};
+
 /// A district with its oblast and the place the address names, in Kyrgyz.
 #[derive(Clone, Copy)]
 pub(crate) struct District {
@@ -74,6 +76,55 @@ pub(crate) const DISTRICTS: &[District] = &[
     d(ISSYK_KUL, "Ысык-Көл району", "Чолпон-Ата"),
 ];
 
+/// ISO 3166-2 codes of the oblasts and cities of republican standing.
+const OBLASTS: &[(&str, &str)] = &[
+    (BATKEN, "KG-B"),
+    (CHUI, "KG-C"),
+    (BISHKEK, "KG-GB"),
+    ("Ош шаары", "KG-GO"),
+    (JALAL_ABAD, "KG-J"),
+    (NARYN, "KG-N"),
+    (OSH, "KG-O"),
+    (TALAS, "KG-T"),
+    (ISSYK_KUL, "KG-Y"),
+];
+
+/// The code of the district at a place in [`DISTRICTS`], counted within its oblast; none past the end.
+fn district_code(place: usize) -> Option<String> {
+    let district = DISTRICTS.get(place)?;
+    let (_, oblast) = OBLASTS.iter().find(|(name, _)| *name == district.oblast)?;
+    let before = DISTRICTS[..place]
+        .iter()
+        .filter(|other| other.oblast == district.oblast)
+        .count();
+    Some(format!("{oblast}-{:02}", before + 1))
+}
+
+/// The code of the town or village of a district at a place in [`DISTRICTS`].
+pub(crate) fn locality_of(place: usize) -> UnitCode {
+    UnitCode::computed(format!("{}-01", district_code(place).unwrap_or_default()))
+}
+
+/// The administrative tree that the residents' addresses refer to.
+#[must_use]
+pub fn territory() -> Territory {
+    let unit = |code: &str, name: &str| {
+        code.parse().ok().map(|code| Unit {
+            code,
+            name: name.to_owned(),
+        })
+    };
+    let oblasts = OBLASTS.iter().filter_map(|(name, code)| unit(code, name));
+    let below = DISTRICTS.iter().enumerate().flat_map(|(place, district)| {
+        let code = district_code(place).unwrap_or_default();
+        [
+            unit(&code, district.district),
+            unit(&format!("{code}-01"), district.locality),
+        ]
+    });
+    Territory::new(oblasts.chain(below.flatten())).unwrap_or_default()
+}
+
 /// Street names that every place may have.
 pub(crate) const STREETS: &[&str] = &[
     "Абдрахманов",
@@ -97,3 +148,24 @@ pub(crate) const STREETS: &[&str] = &[
     "Тыныстанов",
     "Чүй",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_district_is_in_the_tree() {
+        let tree = territory();
+        for (place, district) in DISTRICTS.iter().enumerate() {
+            let path: Vec<&str> = tree
+                .path(&locality_of(place))
+                .iter()
+                .map(|unit| unit.name.as_str())
+                .collect();
+            assert_eq!(
+                path,
+                [district.oblast, district.district, district.locality]
+            );
+        }
+    }
+}
