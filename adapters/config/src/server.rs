@@ -117,6 +117,8 @@ struct File {
     batch_signing: bool,
     #[serde(default = "soap_limit")]
     soap_limit_bytes: usize,
+    #[serde(default = "message_memory")]
+    message_memory_bytes: usize,
     #[serde(default)]
     log: LogSettings,
     #[serde(default, rename = "client")]
@@ -150,6 +152,9 @@ fn token() -> PathBuf {
 }
 fn soap_limit() -> usize {
     10 << 20
+}
+fn message_memory() -> usize {
+    512 << 20
 }
 fn sixty() -> u64 {
     60
@@ -253,6 +258,9 @@ pub struct SecurityServerSettings {
     pub batch_signing: bool,
     /// Longest SOAP envelope in bytes; attachments and REST bodies have no limit.
     pub soap_limit_bytes: usize,
+    /// Most bytes of memory that all messages under way take together beyond the first 96 KiB of
+    /// each, half of it for requests; default 512 MiB. At least four times `soap_limit_bytes`.
+    pub message_memory_bytes: usize,
     /// The message log.
     pub log: LogSettings,
     /// Clients, services and rights.
@@ -316,6 +324,12 @@ impl Loader<'_> {
                 })
             })
             .transpose()?;
+        if file.message_memory_bytes / 4 < file.soap_limit_bytes {
+            return Err(self.wrong(format!(
+                "message_memory_bytes = {} is less than four times soap_limit_bytes = {}",
+                file.message_memory_bytes, file.soap_limit_bytes
+            )));
+        }
         let configuration = self.configuration(id, &file)?;
         let mut log = file.log;
         log.directory = self.folder.join(log.directory);
@@ -338,6 +352,7 @@ impl Loader<'_> {
             sealed_key: file.sealed_key.map(|path| self.folder.join(path)),
             batch_signing: file.batch_signing,
             soap_limit_bytes: file.soap_limit_bytes,
+            message_memory_bytes: file.message_memory_bytes,
             log,
             configuration,
         })
@@ -509,6 +524,10 @@ path = "/persons/*"
             Err(ConfigError::Value { .. })
         ));
         assert!(parse(&EXAMPLE.replace("70000001/ss1", "70000001")).is_err());
+        assert!(matches!(
+            parse(&format!("message_memory_bytes = 40000000\n{EXAMPLE}")),
+            Err(ConfigError::Value { .. })
+        ));
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub enum Refusal {
     },
     /// The envelope is over the limit in bytes.
     TooLarge(usize),
+    /// All messages under way together hold as much memory as they may.
+    Crowded,
     /// The client is not served here.
     UnknownClient(ClientId),
     /// The information system did not authenticate as the client's connection type demands (M25).
@@ -286,7 +288,8 @@ impl Refusal {
             Self::NotReady(_) => "cannot_create_signature",
             Self::Metadata { leaf, .. } => leaf,
             Self::Evidence(_) => "not_found",
-            Self::Internal(_) => "internal_error",
+            // As X-Road calls it when it has run out of memory.
+            Self::Crowded | Self::Internal(_) => "internal_error",
         };
         format!("{}.{leaf}", side.prefix())
     }
@@ -347,6 +350,7 @@ impl Refusal {
             | Self::Logging(_)
             | Self::Timestamping
             | Self::NotReady(_)
+            | Self::Crowded
             | Self::Internal(_) => Blame::Own,
         }
     }

@@ -106,6 +106,7 @@ fn message(refusal: &Refusal) -> (&'static str, Vec<(&'static str, String)>) {
         }
         Refusal::ClientFault { text, .. } => ("request", detail(text)),
         Refusal::TooLarge(limit) => ("too-large", vec![("limit", limit.to_string())]),
+        Refusal::Crowded => ("crowded", vec![]),
         Refusal::UnknownClient(client) => ("unknown-client", vec![("client", client.to_string())]),
         Refusal::ClientAuthentication { client, detail } => (
             "client-authentication",

@@ -39,6 +39,7 @@ signing = This Security Server could not sign the message: { $detail }. Its admi
 logging = This Security Server could not write its message log, so the exchange was stopped: { $detail }. Its administrator must act.
 timestamping = This Security Server has had no time-stamp for longer than allowed, so exchanges are stopped. Its administrator must restore the connection to the time-stamping authority.
 too-large = The message is larger than this Security Server accepts ({ $limit } bytes). Send large data as an attachment or with REST.
+crowded = This Security Server has as many large messages under way as it can hold in memory. Try again in a moment; send large data as an attachment or with REST.
 not-ready = This Security Server is not ready: { $detail }. Try again later; its administrator must act if it lasts.
 metadata = The description of { $service } cannot be given: { $detail }. Ask the provider.
 evidence = The evidence cannot be given: { $detail }.

@@ -206,6 +206,11 @@ impl SoapStreamDecoder {
         }
     }
 
+    /// How many bytes of the SOAP message are in memory until it is whole.
+    pub fn held(&self) -> usize {
+        self.whole.len() + self.held.len()
+    }
+
     /// Says that the body is over.
     pub fn end_of_input(&mut self) {
         self.input_over = true;

@@ -8,6 +8,8 @@ use store_segments::{BodyStream, BodyWriter, MessageLog};
 use transport::{Body, BodyError};
 use xroad_message::multipart::Headers;
 
+use crate::memory::{Account, Crowded};
+
 /// Most bytes of the attachments of one message that stay in memory; what is beyond goes
 /// into the log at once, however short it is.
 pub const MEMORY_OF_MESSAGE: usize = 512 * 1024;
@@ -45,6 +47,17 @@ impl RecordedAttachment {
             Attachment::Inline(bytes) => bytes.len(),
             Attachment::Sealed(_) => 0,
         }
+    }
+
+    /// The same, with the bytes that are in memory counted in `account`.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub fn counted(mut self, account: &mut Account) -> Result<Self, Crowded> {
+        if let Attachment::Inline(bytes) = &mut self.content {
+            *bytes = account.keep(std::mem::take(bytes))?;
+        }
+        Ok(self)
     }
 
     /// The bytes again, from memory or opened chunk by chunk.

@@ -117,6 +117,7 @@ fn write_refusal(error: WriteError) -> Refusal {
         },
         WriteError::Form(error) => form_refusal(&error),
         WriteError::Receiver => Refusal::PeerBroken,
+        WriteError::Crowded => Refusal::Crowded,
     }
 }
 
@@ -152,7 +153,12 @@ async fn soap_exchange(
         leaf: "io_error".into(),
         detail: error.to_string(),
     })?;
-    let mut source = AttachmentSource { decoder, body };
+    let account = server.memory.request();
+    let mut source = AttachmentSource {
+        decoder,
+        body,
+        account,
+    };
     let SoapStreamEvent::Message {
         content_type: part_type,
         headers: part_headers,
@@ -497,6 +503,7 @@ async fn receive(
         content_type,
         body,
         server.settings.soap_limit_bytes,
+        server.memory.answer(),
     )?;
     let owner = SpoolOwner::Peer(provider.to_member().path());
     let read = async {

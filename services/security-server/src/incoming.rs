@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use asic::Content;
 use bytes::Bytes;
-use messagelog::SpoolOwner;
+use messagelog::{INLINE_LIMIT, SpoolOwner};
 use pki::{Digest, DigestAlgorithm};
 use proxy::Refusal;
 use proxy::provider::MessageParts;
@@ -16,6 +16,7 @@ use xroad_message::transport::{
 };
 
 use crate::attachment::{AttachmentRecorder, MEMORY_OF_MESSAGE, RecordedAttachment};
+use crate::memory::{Account, Crowded};
 use crate::refusals::log_refusal;
 
 /// Most bytes that are read after the end of a message.
@@ -34,6 +35,7 @@ pub struct Incoming {
     over: bool,
     protocol: Protocol,
     direction: Direction,
+    account: Account,
 }
 
 /// The parts up to the message, which comes first or after status answers.
@@ -70,6 +72,18 @@ pub enum IncomingError {
     Fault(Bytes),
 }
 
+impl From<Crowded> for Refusal {
+    fn from(Crowded: Crowded) -> Self {
+        Self::Crowded
+    }
+}
+
+impl From<Crowded> for IncomingError {
+    fn from(crowded: Crowded) -> Self {
+        Refusal::from(crowded).into()
+    }
+}
+
 impl From<Refusal> for IncomingError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(refusal))
@@ -91,7 +105,7 @@ fn refusal(error: &TransportError) -> Refusal {
 }
 
 impl Incoming {
-    /// Begins to read `body`.
+    /// Begins to read `body`, which counts in `account`.
     ///
     /// # Errors
     /// The content type is not that of a transport message.
@@ -101,6 +115,7 @@ impl Incoming {
         content_type: &str,
         body: Body,
         soap_limit: usize,
+        account: Account,
     ) -> Result<Self, Refusal> {
         let limits = TransportLimits {
             soap: soap_limit,
@@ -114,6 +129,7 @@ impl Incoming {
             over: false,
             protocol,
             direction,
+            account,
         })
     }
 
@@ -146,6 +162,7 @@ impl Incoming {
                     Ok(()) => Refusal::MissingSignature,
                 });
             }
+            self.account.hold(self.decoder.held())?;
             match self.body.next().await {
                 Some(Ok(bytes)) => self.decoder.feed(bytes),
                 Some(Err(error)) => {
@@ -165,7 +182,7 @@ impl Incoming {
         let mut status = Vec::new();
         loop {
             match self.next().await? {
-                TransportEvent::OcspResponse(answer) => status.push(answer),
+                TransportEvent::OcspResponse(answer) => status.push(self.account.keep(answer)?),
                 TransportEvent::Message {
                     content_type,
                     headers,
@@ -175,7 +192,7 @@ impl Incoming {
                         status,
                         content_type,
                         headers,
-                        message: bytes,
+                        message: self.account.keep(bytes)?,
                     });
                 }
                 TransportEvent::Fault(fault) => return Err(IncomingError::Fault(fault)),
@@ -203,10 +220,12 @@ impl Incoming {
         loop {
             match self.next().await? {
                 TransportEvent::AttachmentStart(headers) => {
-                    recorder = Some(begin(headers, memory));
+                    let room = self.account.room(memory.min(INLINE_LIMIT));
+                    recorder = Some(begin(headers, room));
                 }
                 TransportEvent::RestBodyStart => {
-                    recorder = Some(begin(Headers::new(), memory));
+                    let room = self.account.room(memory.min(INLINE_LIMIT));
+                    recorder = Some(begin(Headers::new(), room));
                 }
                 TransportEvent::AttachmentData(bytes) | TransportEvent::RestBodyData(bytes) => {
                     if let Some(recorder) = &mut recorder {
@@ -221,14 +240,21 @@ impl Incoming {
                         let recorded = recorder
                             .finish()
                             .await
-                            .map_err(|error| log_refusal(&error))?;
+                            .map_err(|error| log_refusal(&error))?
+                            .counted(&mut self.account)?;
                         memory = memory.saturating_sub(recorded.held());
                         rest.attachments.push(recorded);
                     }
                 }
-                TransportEvent::HashChainResult(bytes) => rest.hash_chain_result = Some(bytes),
-                TransportEvent::HashChain(bytes) => rest.hash_chain = Some(bytes),
-                TransportEvent::Signature(bytes) => rest.signature = Some(bytes),
+                TransportEvent::HashChainResult(bytes) => {
+                    rest.hash_chain_result = Some(self.account.keep(bytes)?);
+                }
+                TransportEvent::HashChain(bytes) => {
+                    rest.hash_chain = Some(self.account.keep(bytes)?);
+                }
+                TransportEvent::Signature(bytes) => {
+                    rest.signature = Some(self.account.keep(bytes)?);
+                }
                 TransportEvent::Fault(_) if self.direction == Direction::Request => {
                     return Err(Refusal::MissingSignature.into());
                 }
@@ -312,5 +338,66 @@ impl IncomingRest {
             .iter()
             .map(|attachment| attachment.content.clone())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MessageMemory;
+
+    fn incoming(memory: &std::sync::Arc<MessageMemory>) -> (Incoming, transport::BodySender) {
+        let (sender, body) = Body::channel(1);
+        let incoming = Incoming::new(
+            Direction::Request,
+            Protocol::Soap,
+            "multipart/mixed; boundary=b",
+            body,
+            10 << 20,
+            memory.request(),
+        );
+        (incoming.expect("a content type"), sender)
+    }
+
+    #[tokio::test]
+    async fn slow_envelopes_of_peers_share_one_memory() {
+        let memory = MessageMemory::new(8 << 20);
+        let start = Bytes::from("--b\r\ncontent-type: text/xml\r\n\r\n");
+        let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+        let mut reading = Vec::new();
+        let mut senders = Vec::new();
+        // Each of the first two stops after a megabyte and stays.
+        for _ in 0..2 {
+            let (mut message, mut sender) = incoming(&memory);
+            reading.push(tokio::spawn(async move { message.head().await.map(drop) }));
+            sender.send(start.clone()).await.expect("read");
+            for _ in 0..15 {
+                sender.send(piece.clone()).await.expect("read");
+            }
+            senders.push(sender);
+        }
+        let (mut message, mut sender) = incoming(&memory);
+        let refused = tokio::spawn(async move { message.head().await.map(drop) });
+        sender.send(start.clone()).await.expect("read");
+        while sender.send(piece.clone()).await.is_ok() {}
+        let refused = refused.await.expect("no panic").expect_err("too much");
+        assert!(
+            matches!(&refused, IncomingError::Refused(refusal) if **refusal == Refusal::Crowded),
+            "{refused:?}"
+        );
+        // An ordinary message needs nothing of it.
+        let (mut message, mut sender) = incoming(&memory);
+        sender.send(start).await.expect("sent");
+        let ordinary = tokio::spawn(async move { message.head().await.map(|head| head.message) });
+        sender.send("<a/>\r\n--b\r\n").await.expect("sent");
+        assert_eq!(ordinary.await.expect("no panic").expect("whole"), "<a/>");
+        drop(senders);
+        for slow in reading {
+            let ended = slow.await.expect("no panic").expect_err("it broke off");
+            assert!(
+                matches!(&ended, IncomingError::Refused(refusal) if **refusal == Refusal::PeerBroken),
+                "{ended:?}"
+            );
+        }
     }
 }

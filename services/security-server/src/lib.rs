@@ -19,6 +19,7 @@ mod identity;
 mod incoming;
 mod known_hosts;
 mod log_tasks;
+mod memory;
 mod metadata;
 mod outgoing;
 mod provider;

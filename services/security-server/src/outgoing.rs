@@ -3,7 +3,7 @@
 //! leave in one piece; large ones stream.
 
 use bytes::{Bytes, BytesMut};
-use messagelog::{LogError, SpoolOwner};
+use messagelog::{INLINE_LIMIT, LogError, SpoolOwner};
 use pki::{Digest, DigestAlgorithm};
 use proxy::SignedParts;
 use store_segments::MessageLog;
@@ -13,6 +13,7 @@ use xroad_message::soap_stream::{SoapStreamDecoder, SoapStreamError, SoapStreamE
 use xroad_message::transport::TransportEncoder;
 
 use crate::attachment::{AttachmentRecorder, MEMORY_OF_MESSAGE, Opened, RecordedAttachment};
+use crate::memory::{Account, Crowded};
 
 /// Bytes that are gathered before they are sent, when a message streams.
 const FLUSH_AT: usize = 32 * 1024;
@@ -41,6 +42,14 @@ pub enum WriteError {
     Form(SoapStreamError),
     /// The receiver is gone.
     Receiver,
+    /// There is no memory for more of what is read.
+    Crowded,
+}
+
+impl From<Crowded> for WriteError {
+    fn from(Crowded: Crowded) -> Self {
+        Self::Crowded
+    }
 }
 
 impl From<LogError> for WriteError {
@@ -131,18 +140,24 @@ pub struct AttachmentSource {
     pub decoder: SoapStreamDecoder,
     /// What it has not been given yet.
     pub body: Opened,
+    /// Where the message counts.
+    pub account: Account,
 }
 
 impl AttachmentSource {
     /// The next event; after `End` there is none.
     ///
     /// # Errors
-    /// The sender broke off or the bytes are malformed.
+    /// The sender broke off, the bytes are malformed, or there is no memory for them.
     pub async fn next(&mut self) -> Result<SoapStreamEvent, WriteError> {
         loop {
-            if let Some(event) = self.decoder.next().map_err(WriteError::Form)? {
+            if let Some(mut event) = self.decoder.next().map_err(WriteError::Form)? {
+                if let SoapStreamEvent::Message { bytes, .. } = &mut event {
+                    *bytes = self.account.keep(std::mem::take(bytes))?;
+                }
                 return Ok(event);
             }
+            self.account.hold(self.decoder.held())?;
             match self.body.next().await {
                 Some(Ok(bytes)) => self.decoder.feed(bytes).map_err(WriteError::Form)?,
                 Some(Err(error)) => return Err(WriteError::Source(error)),
@@ -230,7 +245,8 @@ pub async fn write_parts(
                             headers,
                             DigestAlgorithm::Sha512,
                         );
-                        recorder = Some(begun.within(memory));
+                        let room = source.account.room(memory.min(INLINE_LIMIT));
+                        recorder = Some(begun.within(room));
                     }
                     SoapStreamEvent::AttachmentData(bytes) => {
                         if let Some(recorder) = &mut recorder {
@@ -241,6 +257,7 @@ pub async fn write_parts(
                     SoapStreamEvent::AttachmentEnd => {
                         if let Some(recorder) = recorder.take() {
                             let recorded = recorder.finish().await?;
+                            let recorded = recorded.counted(&mut source.account)?;
                             memory = memory.saturating_sub(recorded.held());
                             attachments.push(recorded);
                         }

@@ -115,6 +115,7 @@ async fn exchange(
         content_type,
         body,
         server.settings.soap_limit_bytes,
+        server.memory.request(),
     )?;
     let first = incoming.head().await.map_err(refused)?;
     let algorithm = text(&head.headers, HEADER_HASH_ALGORITHM)
@@ -398,6 +399,7 @@ async fn produce(
                     Refusal::ServiceBroken(service)
                 }
                 WriteError::Form(error) => service::form_refusal(&service, &error),
+                WriteError::Crowded => Refusal::Crowded,
                 WriteError::Receiver => return Err((Refusal::PeerBroken, None)),
             };
             // Between two parts a fault can still be told; within one it would be taken for data.

@@ -17,6 +17,7 @@ use time::format_description::well_known::Rfc3339;
 use transport::{HttpClient, PeerCertificate, PeerClient, Target};
 use xroad_id::ClientId;
 
+use crate::memory::MessageMemory;
 use crate::refusals::{FaultWriter, log_refusal};
 use crate::signing::Signers;
 use crate::status::PeerStatus;
@@ -44,6 +45,8 @@ pub struct Server {
     pub configuration: Arc<ArcSwapOption<GlobalConfiguration>>,
     /// What certificates and signatures are worth.
     pub judge: Judge,
+    /// The memory of messages under way.
+    pub memory: Arc<MessageMemory>,
     /// The message log.
     pub log: MessageLog,
     /// Time-stamps what the log holds.

@@ -168,12 +168,17 @@ async fn soap(
         .map_err(|error| form_refusal(&service.id, &error))?;
     let broken = |error: WriteError| match error {
         WriteError::Form(error) => form_refusal(&service.id, &error),
+        WriteError::Crowded => Refusal::Crowded,
         _ => Refusal::ServiceBroken(service.id.clone()),
     };
     let body = open(body, WHOLE)
         .await
         .map_err(|error| broken(WriteError::Source(error)))?;
-    let mut source = AttachmentSource { decoder, body };
+    let mut source = AttachmentSource {
+        decoder,
+        body,
+        account: server.memory.answer(),
+    };
     let SoapStreamEvent::Message {
         content_type: part_type,
         headers: part_headers,
@@ -201,6 +206,7 @@ async fn soap(
         Ok(Soap::Fault(_, bytes)) => bytes,
         Err(error) => return Err(wrong(error.code(), error.to_string())),
     };
+    let message = source.account.stand_in(message);
     let original = content_type.unwrap_or_default();
     let is_related = is_type(original, TYPE_RELATED);
     Ok(ServiceAnswer {

@@ -27,6 +27,7 @@ use xroad_message::metadata::PATH_LIST_CLIENTS;
 use crate::configuration_client::{ConfigurationClient, ConfigurationClientSettings};
 use crate::identity::{authentication, internal, signers};
 use crate::known_hosts::{KnownHosts, registered};
+use crate::memory::MessageMemory;
 use crate::refusals::FaultWriter;
 use crate::server::{AuthenticationStatus, Server};
 use crate::signing::Signers;
@@ -286,6 +287,7 @@ fn start(
         own: ArcSwap::from_pointee(own),
         configuration,
         judge: Judge::default(),
+        memory: MessageMemory::new(settings.message_memory_bytes),
         signers: ArcSwap::from_pointee(signers),
         authentication: ArcSwap::from_pointee(AuthenticationStatus::default()),
         internal_certificate,

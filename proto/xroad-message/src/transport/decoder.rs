@@ -243,6 +243,11 @@ impl TransportDecoder {
         })
     }
 
+    /// How many bytes of the part that is being read are in memory until it is whole.
+    pub fn held(&self) -> usize {
+        self.kept.len() + self.gathered.len()
+    }
+
     /// Gives the decoder the next bytes of the body.
     pub fn feed(&mut self, chunk: Bytes) {
         self.outer.feed(chunk);
