@@ -207,6 +207,11 @@ pub enum Event {
         /// Relations, documents and addresses that pass from one to the other, for everybody they concern.
         carried: Vec<(PersonalNumber, Fact)>,
     },
+    /// Two numbers look like one person's and are not.
+    Distinct {
+        /// Both.
+        numbers: [PersonalNumber; 2],
+    },
 }
 
 /// A person as an earlier register knew him or her.
@@ -308,6 +313,7 @@ impl Event {
             Self::Protection { .. } => "protection",
             Self::Lock { .. } => "lock",
             Self::Merge { .. } => "merge",
+            Self::Distinct { .. } => "distinct",
         }
     }
 
@@ -468,6 +474,12 @@ impl Entry {
                 for (about, fact) in carried {
                     said.say(*about, fact.clone());
                 }
+            }
+            Event::Distinct {
+                numbers: [one, other],
+            } => {
+                said.say(*one, Fact::Distinct(*other));
+                said.say(*other, Fact::Distinct(*one));
             }
         }
         said.statements

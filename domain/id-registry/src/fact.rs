@@ -57,6 +57,8 @@ pub enum Fact {
     MergedInto(PersonalNumber),
     /// A number that this one answers for.
     Alias(PersonalNumber),
+    /// A number that looked like the same person's and is not.
+    Distinct(PersonalNumber),
 }
 
 /// A purpose for which somebody's number is used, such as `credit`: 1 to 40 small letters and hyphens.
@@ -155,6 +157,8 @@ pub enum Field<'a> {
     MergedInto,
     /// One number that this one answers for.
     Alias(PersonalNumber),
+    /// One number that is somebody else's.
+    Distinct(PersonalNumber),
 }
 
 impl Fact {
@@ -182,6 +186,7 @@ impl Fact {
             Self::Lock(purpose, _) => Field::Lock(purpose.as_str()),
             Self::MergedInto(_) => Field::MergedInto,
             Self::Alias(number) => Field::Alias(*number),
+            Self::Distinct(number) => Field::Distinct(*number),
         }
     }
 

@@ -7,16 +7,20 @@
 //! | `act` | civil events; the only way in which anything about a person changes |
 //! | `fact`, `record` | what acts amount to: every field with its history and provenance |
 //! | `decide` | whether an entry becomes an act |
+//! | `double` | who may have two numbers, and which one answers |
+//! | `access` | who sees what about whom |
 //! | `demonstration` | the invented residents of the demonstration country |
 //!
 //! Acts are the only thing that is stored. A [`Record`] is a pure function of the acts about a number, so nothing can
 //! be in it that no act put there, and nothing that an act stated is ever lost: an act is taken back by another act.
 //! Each fact says from which day it holds in the world and between which moments the register held it to be true.
 
+mod access;
 mod act;
 mod days;
 mod decide;
 pub mod demonstration;
+mod double;
 mod fact;
 mod number;
 mod person;
@@ -24,6 +28,7 @@ mod record;
 mod spelling;
 mod territory;
 
+pub use access::{Detail, Grant, Relation, Theme, View, Viewer, is_hidden_from, may_act};
 pub use act::{Act, ActId, Corrected, Entry, Event, Officer, TakenOver};
 pub use days::{age_on, day_of};
 pub use decide::{DecideError, Decided, Records, Refusal, Rules, decide};
@@ -31,6 +36,7 @@ pub use demonstration::{
     Category, Customer, CustomerRegister, DEFAULT_SEED, LARGEST_POPULATION, Licence,
     LicenceRegister, LicenceStatus, Population, PopulationError, Resident,
 };
+pub use double::{Candidate, Ground, answering, candidates, compare};
 pub use fact::{Fact, Field, Known, LockState, Purpose, PurposeError};
 pub use number::{
     NoNumberLeft, NumberError, NumberRule, OpaqueSerial, OrganisationNumber, PersonalNumber, Sex,

@@ -435,6 +435,12 @@ impl Record {
         }
     }
 
+    /// Whether an officer found that another number is somebody else's.
+    #[must_use]
+    pub fn is_distinct_from(&self, number: PersonalNumber) -> bool {
+        self.now(Field::Distinct(number)).is_some()
+    }
+
     /// The numbers that this one answers for.
     #[must_use]
     pub fn aliases(&self) -> BTreeSet<PersonalNumber> {

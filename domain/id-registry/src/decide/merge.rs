@@ -18,6 +18,10 @@ impl<R: Records> Desk<'_, R> {
         self.apart(kept, given_up)?;
         let stays = self.held(kept)?;
         let goes = self.held(given_up)?;
+        if stays.is_distinct_from(given_up) {
+            let what = "an officer found them to be two people";
+            return Err(Refusal::Contradiction(kept, given_up, what).into());
+        }
         if stays.is_alive() != goes.is_alive() {
             return Err(Refusal::Contradiction(kept, given_up, "life and death").into());
         }
@@ -98,6 +102,16 @@ impl<R: Records> Desk<'_, R> {
             given_up,
             carried,
         })
+    }
+
+    /// An officer found that two numbers, however alike, are two people's.
+    pub(super) fn distinct(&mut self, numbers: [PersonalNumber; 2]) -> Checked<Event, R> {
+        let [one, other] = numbers;
+        self.apart(one, other)?;
+        let record = self.held(one)?;
+        self.held(other)?;
+        self.something_new(!record.is_distinct_from(other))?;
+        Ok(Event::Distinct { numbers })
     }
 
     fn carry_marriage(

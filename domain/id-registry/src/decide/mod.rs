@@ -1,5 +1,6 @@
 //! Decides whether an entry becomes an act.
 
+mod lock;
 mod merge;
 mod refusal;
 
@@ -9,7 +10,7 @@ use time::{Date, OffsetDateTime};
 
 use crate::act::{Act, ActId, Corrected, Entry, Event, TakenOver};
 use crate::days::{age_on, day_of};
-use crate::fact::{Fact, Field, LockState, Purpose};
+use crate::fact::{Fact, Field};
 use crate::number::{NumberRule, PersonalNumber};
 use crate::person::{Address, CivilStatus, LONGEST_TEXT, Names, NewPerson, Parent};
 use crate::record::{ActOnRecord, Record};
@@ -344,6 +345,7 @@ impl<R: Records> Desk<'_, R> {
                 state,
             } => self.lock(person, purpose, state),
             Event::Merge { kept, given_up, .. } => self.merge(kept, given_up),
+            Event::Distinct { numbers } => self.distinct(numbers),
         }
     }
 
@@ -631,40 +633,6 @@ impl<R: Records> Desk<'_, R> {
             rests_nothing(&record, id)?;
         }
         Ok(Event::Reversal { act: id, people })
-    }
-
-    fn lock(
-        &mut self,
-        person: PersonalNumber,
-        purpose: Purpose,
-        state: LockState,
-    ) -> Checked<Event, R> {
-        let record = self.living(person)?;
-        let locked = record.is_locked(&purpose, self.at);
-        let opening = matches!(
-            record
-                .now(Field::Lock(purpose.as_str()))
-                .map(|known| &known.fact),
-            Some(Fact::Lock(_, LockState::OpensAt(_)))
-        );
-        let state = match state {
-            LockState::Locked => {
-                self.something_new(!locked || opening)?;
-                LockState::Locked
-            }
-            // The moment is the register's to say, not the asker's; whole seconds are stored.
-            LockState::OpensAt(_) => {
-                self.something_new(locked && !opening)?;
-                let moment = self.at + self.rules.cooling_off;
-                let moment = moment.replace_nanosecond(0).unwrap_or(moment);
-                LockState::OpensAt(moment + time::Duration::SECOND)
-            }
-        };
-        Ok(Event::Lock {
-            person,
-            purpose,
-            state,
-        })
     }
 
     /// What marital status rests on is entered in the order in which it happened.
