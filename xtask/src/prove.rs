@@ -38,12 +38,8 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
                 .current_dir(root)
         )
     );
-    for (name, value) in SIZES {
-        let _ = writeln!(
-            record,
-            "- {name}={}",
-            std::env::var(name).unwrap_or_else(|_| (*value).to_owned())
-        );
+    for (name, _) in SIZES {
+        let _ = writeln!(record, "- {name}={}", size(name));
     }
     let _ = writeln!(
         record,
@@ -52,12 +48,12 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
         processor()
     );
     let mut failed = Vec::new();
-    let steps: [(&str, &[&str]); 2] = [
+    let records = size("TUNDUK_LOG_RECORDS");
+    let steps: [(&str, &[&str]); 3] = [
         (
             "tests",
             &[
                 "test",
-                "--release",
                 "--workspace",
                 "--no-fail-fast",
                 "--",
@@ -77,6 +73,28 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
                 "bench",
                 "exchange",
                 "--json",
+            ],
+        ),
+        (
+            "past",
+            &[
+                "run",
+                "--release",
+                "--quiet",
+                "--package",
+                "tunduk",
+                "--",
+                "bench",
+                "exchange",
+                "--json",
+                "--only",
+                "past",
+                "--modes",
+                "p256",
+                "--history",
+                &records,
+                "--subsystems",
+                "10000",
             ],
         ),
     ];
@@ -129,6 +147,14 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     } else {
         Err(failed)
     }
+}
+
+/// A size of this run.
+fn size(wanted: &str) -> String {
+    std::env::var(wanted).unwrap_or_else(|_| {
+        let known = SIZES.iter().find(|(name, _)| *name == wanted);
+        known.map_or_else(String::new, |(_, value)| (*value).to_owned())
+    })
 }
 
 /// The lines of a test or bench run that a reader wants: results, failures and what tests say about their sizes.
