@@ -4,11 +4,13 @@
 //! One thread writes: it gathers the records that wait, writes them with one
 //! `pwrite`, makes them durable with one `fdatasync`, and only then answers. A
 //! helper thread writes the indexes of full segments, prepares the next ones
-//! and deletes what is older than the retention period.
+//! and deletes what is older than the retention period; a third one lives while
+//! index tables are merged.
 
 mod export;
 mod files;
 mod handle;
+mod merge;
 mod queue;
 mod secret_file;
 

@@ -13,6 +13,7 @@ use messagelog::{
 use tokio::sync::oneshot;
 
 use crate::files::{FileDirectory, LogFile};
+use crate::merge::Merger;
 
 /// A reply to whoever waits.
 pub type Reply<T> = oneshot::Sender<Result<T, LogError>>;
@@ -497,8 +498,11 @@ pub fn help_loop(
 ) {
     let mut unsealed: Vec<u32> = Vec::new();
     let mut dead: BTreeMap<u32, Vec<DeadRun>> = BTreeMap::new();
+    let mut merger = Merger::default();
     loop {
-        match chores.recv_timeout(Duration::from_secs(60)) {
+        let chore = chores.recv_timeout(Duration::from_secs(60));
+        let may_merge = matches!(chore, Ok(Chore::Seal(_)) | Err(RecvTimeoutError::Timeout));
+        match chore {
             Ok(Chore::Seal(segment)) => unsealed.push(segment),
             Ok(Chore::Reclaim(runs)) => {
                 for run in runs {
@@ -525,7 +529,7 @@ pub fn help_loop(
                     }
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return merger.end(store),
         }
         unsealed.retain(|segment| match store.seal(*segment) {
             Ok(()) => false,
@@ -534,6 +538,9 @@ pub fn help_loop(
                 true
             }
         });
+        if may_merge {
+            merger.begin(store);
+        }
         dead.retain(|segment, runs| match store.is_sealed(*segment) {
             Some(false) => true,
             None => false,

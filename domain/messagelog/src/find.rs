@@ -61,6 +61,31 @@ impl<D: SegmentDirectory> Store<D> {
         found: &mut dyn FnMut(StoredRecord) -> ControlFlow<()>,
     ) -> Result<(), LogError> {
         let mut left = query.limit.unwrap_or(DEFAULT_LIMIT);
+        let mut take = |segment: &Segment<D::File>, offset: u32| {
+            if left == 0 {
+                return Ok(ControlFlow::Break(()));
+            }
+            let stored = self.stored(segment, offset)?;
+            if !query.matches(&stored.record) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            left -= 1;
+            Ok::<_, LogError>(found(stored))
+        };
+        if let Some(id) = &query.query_id {
+            let Some(key) = self.index_key.get() else {
+                // Only a log without a record that can be opened has none.
+                return Ok(());
+            };
+            for place in self.places(key.query_hash(id))? {
+                if let Some(segment) = self.segment(place.segment)
+                    && take(&segment, place.offset)?.is_break()
+                {
+                    break;
+                }
+            }
+            return Ok(());
+        }
         for segment in self.all_segments() {
             let (earliest, latest) = self.times(&segment);
             if earliest > latest
@@ -69,20 +94,9 @@ impl<D: SegmentDirectory> Store<D> {
             {
                 continue;
             }
-            let places = match &query.query_id {
-                Some(id) => self.with_hash(&segment, self.key(&segment)?.query_hash(id))?,
-                None => self.select(&segment, usize::MAX, |_, time| query.in_time(time))?,
-            };
-            for (number, offset) in places {
-                if left == 0 {
+            for (_, offset) in self.select(&segment, usize::MAX, |_, time| query.in_time(time))? {
+                if take(&segment, offset)?.is_break() {
                     return Ok(());
-                }
-                let stored = self.stored(&segment, number, offset)?;
-                if query.matches(&stored.record) {
-                    left -= 1;
-                    if found(stored).is_break() {
-                        return Ok(());
-                    }
                 }
             }
         }
@@ -110,27 +124,24 @@ impl<D: SegmentDirectory> Store<D> {
         let missing = || LogError::NotFound(format!("record {id}"));
         let segment = self.segment(id.segment()).ok_or_else(missing)?;
         let offset = self.offset_of(&segment, id.number())?.ok_or_else(missing)?;
-        self.stored(&segment, id.number(), offset)
+        self.stored(&segment, offset)
     }
 
-    fn stored(
-        &self,
-        segment: &Segment<D::File>,
-        number: u32,
-        offset: u32,
-    ) -> Result<StoredRecord, LogError> {
+    fn stored(&self, segment: &Segment<D::File>, offset: u32) -> Result<StoredRecord, LogError> {
+        let (number, record) = self.record_at(segment, offset)?;
         Ok(StoredRecord {
             id: RecordId::new(segment.number, number),
-            record: self.record_at(segment, offset)?,
+            record,
             timestamp: self.place_of_stamp(segment.number, number)?,
         })
     }
 
+    /// The record in a frame, with its number.
     fn opened(
         &self,
         segment: &Segment<D::File>,
         offset: u32,
-    ) -> Result<(NewRecord, SignatureForm), LogError> {
+    ) -> Result<(u32, NewRecord, SignatureForm), LogError> {
         let damaged = |what| LogError::Damaged {
             segment: segment.number,
             offset: u64::from(offset),
@@ -146,12 +157,17 @@ impl<D: SegmentDirectory> Store<D> {
             .key(segment)?
             .open(FrameKind::Record, header.number, Some(&head), payload)
             .ok_or_else(|| damaged("the record is not what was sealed"))?;
-        decode(plain.into(), head.time, &self.source()?)
-            .ok_or_else(|| damaged("the record's fields cannot be read"))
+        let (record, form) = decode(plain.into(), head.time, &self.source()?)
+            .ok_or_else(|| damaged("the record's fields cannot be read"))?;
+        Ok((header.number, record, form))
     }
 
-    fn record_at(&self, segment: &Segment<D::File>, offset: u32) -> Result<NewRecord, LogError> {
-        let (mut record, form) = self.opened(segment, offset)?;
+    fn record_at(
+        &self,
+        segment: &Segment<D::File>,
+        offset: u32,
+    ) -> Result<(u32, NewRecord), LogError> {
+        let (number, mut record, form) = self.opened(segment, offset)?;
         record.signature = match form {
             SignatureForm::Whole(signature) => signature,
             SignatureForm::Told {
@@ -164,7 +180,7 @@ impl<D: SegmentDirectory> Store<D> {
                     offset: u64::from(offset),
                     what: "the signature document cannot be put together",
                 };
-                let SignatureForm::Whole(base) = self.opened(segment, base_offset)?.1 else {
+                let SignatureForm::Whole(base) = self.opened(segment, base_offset)?.2 else {
                     return Err(damaged);
                 };
                 crate::delta::decode(&base, &steps, length as usize)
@@ -172,7 +188,7 @@ impl<D: SegmentDirectory> Store<D> {
                     .ok_or(damaged)?
             }
         };
-        Ok(record)
+        Ok((number, record))
     }
 
     /// Reads a time-stamp.

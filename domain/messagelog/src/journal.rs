@@ -266,7 +266,8 @@ impl<D: SegmentDirectory> Journal<D> {
 
     fn spare_job(&mut self, now: u64) -> Result<SpareJob, LogError> {
         let number = self.next_segment;
-        let key = SegmentKey::generate(number, &mut *self.randomness)?;
+        let index_key = self.store.index_key.get().ok_or(LogError::Closed)?;
+        let key = SegmentKey::generate(number, index_key.clone(), &mut *self.randomness)?;
         let key_file = key.wrap(&read(&self.store.keys), &mut *self.randomness)?;
         // A number is used once, also when preparing fails.
         self.next_segment = number.checked_add(1).ok_or(LogError::TooLarge {

@@ -15,6 +15,7 @@ mod frame;
 mod index;
 mod journal;
 mod keys;
+mod manifest;
 mod port;
 mod record;
 mod recovery;
@@ -23,6 +24,7 @@ mod segment_key;
 mod spool;
 mod stamp;
 mod store;
+mod tables;
 mod twin;
 
 pub use body::{

@@ -1,6 +1,6 @@
 //! Opening a log: finding out what an earlier run left behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,9 +8,10 @@ use crate::configurations::configuration_of;
 use crate::error::LogError;
 use crate::journal::{Journal, JournalSettings};
 use crate::keys::LogKeys;
+use crate::manifest::SegmentNote;
 use crate::port::SegmentDirectory;
 use crate::scan::{make_durable, scan};
-use crate::segment_key::Randomness;
+use crate::segment_key::{IndexKey, Randomness};
 use crate::stamp::{Coverage, StampPlace};
 use crate::store::{
     Segment, SegmentStamping, State, Store, index_name, key_name, lock, read, segment_name,
@@ -33,7 +34,8 @@ pub struct Recovery {
 }
 
 impl<D: SegmentDirectory> Journal<D> {
-    /// Opens the log in a directory and begins a new segment. Only segments
+    /// Opens the log in a directory and begins a new segment. What was sealed is
+    /// known from the manifest. Only segments
     /// without an index, which a crash leaves one or two of, are read; time-stamps
     /// are read from the oldest segment on that is not fully time-stamped.
     ///
@@ -43,7 +45,7 @@ impl<D: SegmentDirectory> Journal<D> {
         directory: Arc<D>,
         settings: JournalSettings,
         keys: LogKeys,
-        randomness: Box<dyn Randomness>,
+        mut randomness: Box<dyn Randomness>,
         now: u64,
     ) -> Result<(Self, Recovery), LogError> {
         let settings = JournalSettings {
@@ -59,6 +61,9 @@ impl<D: SegmentDirectory> Journal<D> {
             what: "the number of segments",
             limit: u64::from(u32::MAX),
         })?;
+        if store.index_key.get().is_none() {
+            let _ = store.index_key.set(IndexKey::generate(&mut *randomness)?);
+        }
         let mut journal = Self::new(store, settings, randomness, next);
         match journal.begin(now) {
             Ok(()) | Err(LogError::NoSpace) => Ok((journal, recovery)),
@@ -77,6 +82,46 @@ impl<D: SegmentDirectory> Store<D> {
     }
 }
 
+impl<D: SegmentDirectory> Store<D> {
+    /// Finds the time-stamps of a segment's records anew, when its list of them is
+    /// lost, and writes the list again.
+    pub(crate) fn coverage_again(&self, number: u32) -> Result<Coverage, LogError> {
+        let mut coverage = Coverage::default();
+        let segments = self.all_segments();
+        let mut records = 0;
+        // A time-stamp stands behind what it covers.
+        for segment in segments.iter().filter(|segment| segment.number >= number) {
+            if segment.number == number
+                && let State::Sealed(summary) = *read(&segment.state)
+            {
+                records = summary.records;
+            }
+            if coverage.covered() >= records {
+                break;
+            }
+            for entry in self.stamp_frames(segment)? {
+                let place = StampPlace {
+                    segment: segment.number,
+                    offset: entry.offset,
+                };
+                let Ok(stamp) = self.stamp(place) else {
+                    continue;
+                };
+                for record in &stamp.records {
+                    if record.segment() == number {
+                        coverage.add(record.number(), place);
+                    }
+                }
+            }
+        }
+        if coverage.covered() >= records {
+            // Without it the same is found once more.
+            let _ = self.write_whole(&stamped_name(number), &coverage.encode(number));
+        }
+        Ok(coverage)
+    }
+}
+
 /// Finds out what an earlier run left behind; also the highest number of a segment.
 fn recover<D: SegmentDirectory>(
     directory: &Arc<D>,
@@ -85,7 +130,16 @@ fn recover<D: SegmentDirectory>(
     let store = Store::new(Arc::clone(directory), keys);
     let mut recovery = Recovery::default();
     let names = directory.list()?;
-    let mut last = 0;
+    let manifest = store.manifest().unwrap_or_default();
+    // Whether the manifest says all that it could.
+    let mut complete = true;
+    let noted: BTreeMap<u32, SegmentNote> = manifest
+        .segments
+        .iter()
+        .map(|note| (note.summary.segment, *note))
+        .collect();
+    // No number is given twice, also when the last segments were deleted.
+    let mut last = noted.keys().next_back().copied().unwrap_or(0);
     let mut segments = BTreeSet::new();
     for name in &names {
         if name.ends_with(".tmp") {
@@ -109,14 +163,21 @@ fn recover<D: SegmentDirectory>(
         }
     }
     let mut to_seal = Vec::new();
+    let mut held: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for number in segments {
-        if let Some(summary) = store.stored_summary(number) {
-            let segment = Segment {
+        let note = noted.get(&number);
+        complete &= note.is_some();
+        let summary = note.map(|note| note.summary);
+        if let Some(summary) = summary.or_else(|| store.stored_summary(number)) {
+            store.add(Segment {
                 number,
                 key: Default::default(),
                 state: State::Sealed(summary).into(),
-            };
-            write(&store.segments).insert(number, Arc::new(segment));
+                stamped: note.is_some_and(|note| note.stamped).into(),
+            });
+            if let Some(note) = note {
+                held.entry(note.table).or_default().push(number);
+            }
             continue;
         }
         let file = directory.open(&segment_name(number))?;
@@ -143,16 +204,26 @@ fn recover<D: SegmentDirectory>(
         store.add_live(number, file, None, found.contents);
         to_seal.push(number);
     }
+    let tables = manifest
+        .tables
+        .iter()
+        .map(|note| (*note, held.remove(&note.id).unwrap_or_default()))
+        .collect();
+    store.adopt_tables(tables, &names)?;
     directory.sync()?;
     // A wrong key is an operator's slip: better noticed before anything is
     // written under it.
-    if let Some(newest) = store.all_segments().last() {
-        match store.key(newest) {
-            Ok(_) | Err(LogError::NotFound(_) | LogError::Damaged { .. }) => {}
+    for segment in store.all_segments().iter().rev() {
+        match store.key(segment) {
+            Ok(key) => {
+                let _ = store.index_key.set(key.index_key().clone());
+                break;
+            }
+            Err(LogError::NotFound(_) | LogError::Damaged { .. }) => {}
             Err(error) => return Err(error),
         }
     }
-    read_coverage(&store, &mut recovery)?;
+    complete &= !read_coverage(&store, &mut recovery)?;
     for number in to_seal {
         // Without room for the index the segment stays in memory.
         match store.seal(number) {
@@ -164,6 +235,12 @@ fn recover<D: SegmentDirectory>(
         Ok(()) | Err(LogError::NoSpace) => {}
         Err(error) => return Err(error),
     }
+    if !complete {
+        match store.write_manifest() {
+            Ok(()) | Err(LogError::NoSpace) => {}
+            Err(error) => return Err(error),
+        }
+    }
     store.renew_oldest_pending()?;
     recovery.records = store.record_count();
     recovery.pending = store.pending_count();
@@ -171,23 +248,26 @@ fn recover<D: SegmentDirectory>(
 }
 
 /// Reads which records have time-stamps, for the segments that have no list of
-/// their own yet.
+/// their own yet; says whether one was found to have a list.
 fn read_coverage<D: SegmentDirectory>(
     store: &Store<D>,
     recovery: &mut Recovery,
-) -> Result<(), LogError> {
+) -> Result<bool, LogError> {
     let segments = store.all_segments();
-    let mut pending = 0;
+    let (mut pending, mut news) = (0, false);
     for segment in &segments {
         let records = match &*read(&segment.state) {
             State::Live { contents, .. } => contents.entries.len() as u32,
             State::Sealed(summary) => summary.records,
         };
+        if segment.stamped.load(Ordering::Acquire) {
+            continue;
+        }
         let listed = store
-            .read_whole(&stamped_name(segment.number), 64 << 20)
-            .ok()
-            .and_then(|file| Coverage::decode(&file, segment.number))
+            .listed_coverage(segment.number)
             .is_some_and(|coverage| coverage.covered() >= records);
+        segment.stamped.store(listed, Ordering::Release);
+        news |= listed;
         if !listed {
             pending += u64::from(records);
             lock(&store.stamping).open.insert(
@@ -201,7 +281,7 @@ fn read_coverage<D: SegmentDirectory>(
     }
     store.pending.store(pending, Ordering::Release);
     let Some(oldest) = lock(&store.stamping).open.keys().next().copied() else {
-        return Ok(());
+        return Ok(news);
     };
     for segment in segments.iter().filter(|segment| segment.number >= oldest) {
         for entry in store.stamp_frames(segment)? {
@@ -233,5 +313,5 @@ fn read_coverage<D: SegmentDirectory>(
             }
         }
     }
-    Ok(())
+    Ok(news)
 }

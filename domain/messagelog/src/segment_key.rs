@@ -5,15 +5,19 @@
 //!
 //! | offset | bytes | what |
 //! |---|---|---|
-//! | 0 | 4 | `TLK1` |
+//! | 0 | 4 | `TLK2` |
 //! | 4 | 4 | number of the segment |
 //! | 8 | 8 | check value of the data key |
 //! | 16 | 8 | identifier of the log key |
 //! | 24 | 12 | nonce |
-//! | 36 | 48 | data key sealed with AES-256-GCM under the log key; additional data: the 16 bytes from 0 |
-//! | 84 | 2 | length of the recovery part |
-//! | 86 | n | data key encrypted for the recovery twin (module `twin`) |
+//! | 36 | 80 | data key and index key sealed with AES-256-GCM under the log key; additional data: the 16 bytes from 0 |
+//! | 116 | 2 | length of the recovery part |
+//! | 118 | n | data key and index key encrypted for the recovery twin (module `twin`) |
 //! | | 4 | CRC-32 of everything before |
+//!
+//! The index key is one for the whole log, handed on from segment to segment: a
+//! query id has one hash, under which the tables of many segments can be merged, and
+//! any key file that is left is enough to find records again.
 
 use std::fmt;
 
@@ -24,8 +28,12 @@ use zeroize::Zeroizing;
 use crate::error::LogError;
 use crate::frame::{FrameKind, RecordHead};
 use crate::keys::{LogKey, LogKeys};
+use crate::twin::KEYS;
 
-const MAGIC: &[u8; 4] = b"TLK1";
+const MAGIC: &[u8; 4] = b"TLK2";
+
+/// Offset of the recovery part's length.
+const RECOVERY: usize = 36 + KEYS + 16;
 
 /// Where random bytes come from.
 pub trait Randomness: Send {
@@ -61,12 +69,43 @@ fn log_key_id(key: &LogKey) -> [u8; 8] {
     first_eight(&labelled(b"tunduk log key identifier", key.bytes()))
 }
 
-/// The data key of one segment, ready for use.
+/// The key of the log's index. Wiped when dropped; never printed.
+#[derive(Clone)]
+pub struct IndexKey(Zeroizing<[u8; 32]>);
+
+impl fmt::Debug for IndexKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IndexKey(..)")
+    }
+}
+
+impl IndexKey {
+    /// A fresh key, for a log without segments.
+    ///
+    /// # Errors
+    /// The generator's.
+    pub fn generate(randomness: &mut dyn Randomness) -> Result<Self, LogError> {
+        let mut key = Zeroizing::new([0; 32]);
+        randomness.fill(key.as_mut())?;
+        Ok(Self(key))
+    }
+
+    /// Keyed hash of a query id, under which the record is indexed.
+    pub fn query_hash(&self, query_id: &str) -> u64 {
+        let mut context = aws_lc_rs::digest::Context::new(&SHA256);
+        context.update(b"tunduk log index");
+        context.update(self.0.as_ref());
+        context.update(query_id.as_bytes());
+        u64::from_le_bytes(first_eight(context.finish().as_ref()))
+    }
+}
+
+/// The data key of one segment, ready for use, and the log's index key.
 pub struct SegmentKey {
     segment: u32,
     key: Zeroizing<[u8; 32]>,
     cipher: LessSafeKey,
-    index_key: Zeroizing<[u8; 32]>,
+    index_key: IndexKey,
 }
 
 impl fmt::Debug for SegmentKey {
@@ -76,23 +115,52 @@ impl fmt::Debug for SegmentKey {
 }
 
 impl SegmentKey {
-    /// A fresh key.
+    /// A fresh data key beside the log's index key.
     ///
     /// # Errors
     /// The generator's.
-    pub fn generate(segment: u32, randomness: &mut dyn Randomness) -> Result<Self, LogError> {
+    pub fn generate(
+        segment: u32,
+        index_key: IndexKey,
+        randomness: &mut dyn Randomness,
+    ) -> Result<Self, LogError> {
         let mut key = Zeroizing::new([0; 32]);
         randomness.fill(key.as_mut())?;
-        Self::new(segment, key)
+        Self::new(segment, key, index_key)
     }
 
-    fn new(segment: u32, key: Zeroizing<[u8; 32]>) -> Result<Self, LogError> {
+    fn new(segment: u32, key: Zeroizing<[u8; 32]>, index_key: IndexKey) -> Result<Self, LogError> {
         Ok(Self {
             segment,
             cipher: cipher(&key)?,
-            index_key: Zeroizing::new(labelled(b"tunduk log index", &key)),
+            index_key,
             key,
         })
+    }
+
+    /// From the sealed part of the key file `content`; `None` when it is another segment's.
+    fn opened(segment: u32, content: &[u8], keys: &[u8]) -> Result<Option<Self>, LogError> {
+        let Some((data_key, index_key)) = keys.split_first_chunk::<32>() else {
+            return Ok(None);
+        };
+        let Ok(index_key) = <[u8; 32]>::try_from(index_key).map(Zeroizing::new) else {
+            return Ok(None);
+        };
+        let opened = Self::new(segment, Zeroizing::new(*data_key), IndexKey(index_key))?;
+        Ok((opened.check()[..] == content[8..16]).then_some(opened))
+    }
+
+    /// The log's index key.
+    pub fn index_key(&self) -> &IndexKey {
+        &self.index_key
+    }
+
+    /// Data key and index key, as they are wrapped.
+    fn both(&self) -> Zeroizing<[u8; KEYS]> {
+        let mut both = Zeroizing::new([0; KEYS]);
+        both[..32].copy_from_slice(self.key.as_ref());
+        both[32..].copy_from_slice(self.index_key.0.as_ref());
+        both
     }
 
     /// Tells whether a key is this segment's.
@@ -102,10 +170,7 @@ impl SegmentKey {
 
     /// Keyed hash of a query id, under which the record is indexed.
     pub fn query_hash(&self, query_id: &str) -> u64 {
-        let mut context = aws_lc_rs::digest::Context::new(&SHA256);
-        context.update(self.index_key.as_ref());
-        context.update(query_id.as_bytes());
-        u64::from_le_bytes(first_eight(context.finish().as_ref()))
+        self.index_key.query_hash(query_id)
     }
 
     fn additional(&self, kind: FrameKind, number: u32, head: &[u8]) -> ([u8; 65], usize) {
@@ -186,7 +251,7 @@ impl SegmentKey {
         file.extend_from_slice(&self.check());
         let mut nonce = [0; 12];
         randomness.fill(&mut nonce)?;
-        let mut wrapped = Zeroizing::new(self.key.to_vec());
+        let mut wrapped = self.both();
         let tag = cipher(keys.current.bytes())?
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
@@ -196,10 +261,10 @@ impl SegmentKey {
             .map_err(|_| LogError::BadKey("sealing failed"))?;
         file.extend_from_slice(&log_key_id(&keys.current));
         file.extend_from_slice(&nonce);
-        file.extend_from_slice(&wrapped);
+        file.extend_from_slice(wrapped.as_slice());
         file.extend_from_slice(tag.as_ref());
         let recovery = match &keys.recovery {
-            Some(spki) => crate::twin::encrypt(spki, &self.key)?,
+            Some(spki) => crate::twin::encrypt(spki, &self.both())?,
             None => Vec::new(),
         };
         file.extend_from_slice(&(recovery.len() as u16).to_le_bytes());
@@ -222,7 +287,7 @@ impl SegmentKey {
         let Some((content, crc)) = file.split_last_chunk::<4>() else {
             return Err(damaged);
         };
-        if content.len() < 86
+        if content.len() < RECOVERY + 2
             || &content[..4] != MAGIC
             || crc32fast::hash(content) != u32::from_le_bytes(*crc)
             || content[4..8] != segment.to_le_bytes()
@@ -235,39 +300,34 @@ impl SegmentKey {
             }
             let mut nonce = [0; 12];
             nonce.copy_from_slice(&content[24..36]);
-            let mut wrapped = Zeroizing::new(content[36..84].to_vec());
+            let mut wrapped = Zeroizing::new(content[36..RECOVERY].to_vec());
             let opened = cipher(key.bytes())?.open_in_place(
                 Nonce::assume_unique_for_key(nonce),
                 Aad::from(&content[..16]),
                 wrapped.as_mut_slice(),
             );
-            if let Ok(opened) = opened {
-                let mut data_key = Zeroizing::new([0; 32]);
-                data_key.copy_from_slice(opened);
-                let unwrapped = Self::new(segment, data_key)?;
-                if unwrapped.check()[..] == content[8..16] {
-                    return Ok(unwrapped);
-                }
+            if let Ok(opened) = opened
+                && let Some(unwrapped) = Self::opened(segment, content, opened)?
+            {
+                return Ok(unwrapped);
             }
         }
         if let Some(twin) = &keys.twin
             && let Some(part) = recovery_part(content).filter(|part| !part.is_empty())
-            && let Some(data_key) = twin.decrypt(part)
+            && let Some(both) = twin.decrypt(part)
+            && let Some(unwrapped) = Self::opened(segment, content, both.as_slice())?
         {
-            let unwrapped = Self::new(segment, data_key)?;
-            if unwrapped.check()[..] == content[8..16] {
-                return Ok(unwrapped);
-            }
+            return Ok(unwrapped);
         }
         Err(LogError::WrongLogKey { segment })
     }
 }
 
-/// The recovery part of a key file: the data key of the segment, encrypted for
+/// The recovery part of a key file: the data key of the segment and the index key, encrypted for
 /// the offline twin (RSA-OAEP with SHA-256, or over P-256). Empty without a twin.
 pub fn recovery_part(file: &[u8]) -> Option<&[u8]> {
-    let length = u16::from_le_bytes([*file.get(84)?, *file.get(85)?]);
-    file.get(86..86 + usize::from(length))
+    let length = u16::from_le_bytes([*file.get(RECOVERY)?, *file.get(RECOVERY + 1)?]);
+    file.get(RECOVERY + 2..RECOVERY + 2 + usize::from(length))
 }
 
 fn frame_nonce(number: u32) -> Nonce {
@@ -306,7 +366,9 @@ mod tests {
             twin: None,
         };
         let mut random = Counting(0);
-        let key = SegmentKey::generate(4, &mut random).unwrap();
+        let index_key = IndexKey::generate(&mut random).unwrap();
+        let hash = index_key.query_hash("q1");
+        let key = SegmentKey::generate(4, index_key, &mut random).unwrap();
         let file = key.wrap(&old, &mut random).unwrap();
         let mut sealed = vec![9, 9];
         sealed.extend_from_slice(b"secret");
@@ -344,6 +406,7 @@ mod tests {
         let alone = LogKeys::only(LogKey::new([2; 32]));
         let opened = SegmentKey::unwrap(&rotated, 4, &alone).unwrap();
         assert!(opened.open(FrameKind::Stamp, 7, None, sealed).is_some());
+        assert_eq!(opened.query_hash("q1"), hash);
         assert!(matches!(
             SegmentKey::unwrap(&file, 4, &alone),
             Err(LogError::WrongLogKey { segment: 4 })
@@ -360,6 +423,8 @@ mod tests {
         let twin = RecoveryTwin::from_pkcs8_der(twin.as_der().unwrap().as_ref()).unwrap();
         let opened = SegmentKey::unwrap(&file, 4, &lost(twin.clone())).unwrap();
         assert_eq!(opened.key, key.key);
+        assert_eq!(opened.query_hash("q1"), hash);
+        assert_ne!(opened.query_hash("q2"), hash);
         let other = PrivateDecryptingKey::generate(KeySize::Rsa2048).unwrap();
         let other = RecoveryTwin::from_pkcs8_der(other.as_der().unwrap().as_ref()).unwrap();
         assert!(SegmentKey::unwrap(&file, 4, &lost(other)).is_err());

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use crate::body::ChunkSource;
 use crate::error::LogError;
 use crate::frame::{FRAME_HEADER, FrameHeader, FrameKind, RecordHead};
-use crate::index::{BLOCK, Entry, IndexReader, StampEntry, Summary};
+use crate::index::{BLOCK, Entry, HashRow, IndexReader, StampEntry, Summary};
 use crate::keys::LogKeys;
 use crate::port::{SegmentDirectory, SegmentFile};
 use crate::record::ConfigurationId;
 use crate::scan::{Contents, scan};
-use crate::segment_key::{Randomness, SegmentKey};
+use crate::segment_key::{IndexKey, Randomness, SegmentKey};
 use crate::stamp::{Coverage, StampPlace};
+use crate::tables::Tables;
 
 /// Files of sealed segments that are kept open.
 const OPEN_FILES: usize = 16;
@@ -60,6 +61,8 @@ pub(crate) struct Segment<F> {
     pub(crate) number: u32,
     pub(crate) key: OnceLock<Arc<SegmentKey>>,
     pub(crate) state: RwLock<State<F>>,
+    /// Whether its list of time-stamps is written and complete.
+    pub(crate) stamped: AtomicBool,
 }
 
 /// Records without a time-stamp, by segment.
@@ -80,7 +83,17 @@ pub(crate) struct SegmentStamping {
 pub struct Store<D: SegmentDirectory> {
     pub(crate) directory: Arc<D>,
     pub(crate) keys: RwLock<LogKeys>,
+    /// The key under which query ids are hashed; set by opening.
+    pub(crate) index_key: OnceLock<IndexKey>,
     pub(crate) segments: RwLock<BTreeMap<u32, Arc<Segment<D::File>>>>,
+    pub(crate) tables: RwLock<Tables<D::File>>,
+    /// Held while the manifest is written.
+    pub(crate) noting: Mutex<()>,
+    /// Held while lists of time-stamps are written.
+    noting_stamped: Mutex<()>,
+    /// Held while tables are merged.
+    pub(crate) merging: Mutex<()>,
+    pub(crate) no_merging: AtomicBool,
     pub(crate) stamping: Mutex<Stamping>,
     pub(crate) configurations: RwLock<HashSet<ConfigurationId>>,
     files: Mutex<VecDeque<(u32, Arc<D::File>)>>,
@@ -108,7 +121,13 @@ impl<D: SegmentDirectory> Store<D> {
         Arc::new_cyclic(|this| Self {
             directory,
             keys: RwLock::new(keys),
+            index_key: OnceLock::new(),
             segments: RwLock::default(),
+            tables: RwLock::default(),
+            noting: Mutex::default(),
+            noting_stamped: Mutex::default(),
+            merging: Mutex::default(),
+            no_merging: AtomicBool::new(false),
             stamping: Mutex::default(),
             configurations: RwLock::default(),
             files: Mutex::default(),
@@ -217,8 +236,16 @@ impl<D: SegmentDirectory> Store<D> {
             number,
             key: cell,
             state: RwLock::new(State::Live { file, contents }),
+            stamped: AtomicBool::new(false),
         };
+        self.add(segment);
+    }
+
+    /// Adds a segment whose rows are in no merged table.
+    pub(crate) fn add(&self, segment: Segment<D::File>) {
+        let number = segment.number;
         write(&self.segments).insert(number, Arc::new(segment));
+        write(&self.tables).loose.insert(number);
     }
 
     pub(crate) fn key(&self, segment: &Segment<D::File>) -> Result<Arc<SegmentKey>, LogError> {
@@ -320,13 +347,10 @@ impl<D: SegmentDirectory> Store<D> {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        let written = self
-            .directory
-            .create(&temporary, bytes.len() as u64)
-            .and_then(|file| {
-                file.write_at(0, bytes)?;
-                file.sync()
-            });
+        let written = self.directory.create(&temporary, 0).and_then(|file| {
+            file.write_at(0, bytes)?;
+            file.sync()
+        });
         if let Err(error) = written {
             // Without room for it, nothing may stay behind.
             let _ = self.directory.remove(&temporary);
@@ -341,7 +365,7 @@ impl<D: SegmentDirectory> Store<D> {
     /// what it had reserved, and lets go of its contents in memory.
     ///
     /// # Errors
-    /// The disk's; the segment stays readable and can be sealed later.
+    /// The disk's; the segment stays readable, and if it is not sealed yet it can be later.
     pub fn seal(&self, number: u32) -> Result<(), LogError> {
         let Some(segment) = self.segment(number) else {
             return Ok(());
@@ -359,7 +383,8 @@ impl<D: SegmentDirectory> Store<D> {
         )?;
         *write(&segment.state) = State::Sealed(summary);
         drop(file);
-        self.note_fully_stamped()
+        self.note_fully_stamped()?;
+        self.write_manifest()
     }
 
     /// Builds the index of a sealed segment again from the segment itself.
@@ -378,7 +403,7 @@ impl<D: SegmentDirectory> Store<D> {
             &crate::index::build(&summary, &contents.entries, &contents.stamps),
         )?;
         *write(&segment.state) = State::Sealed(summary);
-        Ok(())
+        self.write_manifest()
     }
 
     /// Runs `look` over the index of a segment; when the index turns out to be
@@ -392,37 +417,41 @@ impl<D: SegmentDirectory> Store<D> {
         let open = || self.directory.open(&index_name(segment.number));
         let first = open()
             .map_err(LogError::from)
-            .and_then(|file| look(&IndexReader::new(&*file, summary)));
+            .and_then(|file| look(&IndexReader::open(&*file, summary)?));
         match first {
             Err(LogError::Damaged { .. } | LogError::NotFound(_)) => {
                 self.rebuild_index(segment.number)?;
                 let State::Sealed(summary) = *read(&segment.state) else {
                     return Err(LogError::Closed);
                 };
-                look(&IndexReader::new(&*open()?, summary))
+                look(&IndexReader::open(&*open()?, summary)?)
             }
             other => other,
         }
     }
 
-    /// Offsets and numbers of the records of a segment with this hash of the query id.
+    /// Where the records of a segment are that have this hash of the query id.
     pub(crate) fn with_hash(
         &self,
         segment: &Segment<D::File>,
         hash: u64,
-    ) -> Result<Vec<(u32, u32)>, LogError> {
+    ) -> Result<Vec<HashRow>, LogError> {
         let summary = match &*read(&segment.state) {
             State::Live { contents, .. } => {
                 return Ok(contents
                     .entries
                     .iter()
                     .filter(|entry| entry.hash == hash)
-                    .map(|entry| (entry.number, entry.offset))
+                    .map(|entry| HashRow {
+                        hash,
+                        segment: segment.number,
+                        offset: entry.offset,
+                    })
                     .collect());
             }
             State::Sealed(summary) => *summary,
         };
-        self.with_index(segment, summary, |index| index.with_hash(hash))
+        self.with_index(segment, summary, |index| index.by_hash().with_hash(hash))
     }
 
     pub(crate) fn offset_of(
@@ -587,6 +616,7 @@ impl<D: SegmentDirectory> Store<D> {
         }
         if deleted > 0 {
             self.directory.sync()?;
+            self.forget_deleted()?;
         }
         Ok(deleted)
     }
@@ -594,6 +624,7 @@ impl<D: SegmentDirectory> Store<D> {
     /// Writes `<number>.stamped` for sealed segments whose records all have a
     /// time-stamp, and stops tracking them.
     pub(crate) fn note_fully_stamped(&self) -> Result<(), LogError> {
+        let _alone = lock(&self.noting_stamped);
         let done: Vec<(u32, Coverage)> = lock(&self.stamping)
             .open
             .iter()
@@ -601,11 +632,11 @@ impl<D: SegmentDirectory> Store<D> {
             .map(|(number, stamping)| (*number, stamping.coverage.clone()))
             .collect();
         for (number, coverage) in done {
-            let sealed = self
-                .segment(number)
-                .is_some_and(|segment| matches!(*read(&segment.state), State::Sealed(_)));
-            if sealed {
+            if let Some(segment) = self.segment(number)
+                && matches!(*read(&segment.state), State::Sealed(_))
+            {
                 self.write_whole(&stamped_name(number), &coverage.encode(number))?;
+                segment.stamped.store(true, Ordering::Release);
                 lock(&self.stamping).open.remove(&number);
             }
         }
@@ -621,13 +652,17 @@ impl<D: SegmentDirectory> Store<D> {
         if let Some(stamping) = lock(&self.stamping).open.get(&segment) {
             return Ok(stamping.coverage.of(number));
         }
-        let file = self.read_whole(&stamped_name(segment), 64 << 20)?;
-        let coverage = Coverage::decode(&file, segment).ok_or(LogError::Damaged {
-            segment,
-            offset: 0,
-            what: "its list of time-stamps",
-        })?;
+        let coverage = match self.listed_coverage(segment) {
+            Some(coverage) => coverage,
+            None => self.coverage_again(segment)?,
+        };
         Ok(coverage.of(number))
+    }
+
+    /// The list of time-stamps of a segment whose records all have one.
+    pub(crate) fn listed_coverage(&self, segment: u32) -> Option<Coverage> {
+        let file = self.read_whole(&stamped_name(segment), 64 << 20).ok()?;
+        Coverage::decode(&file, segment)
     }
 
     pub(crate) fn entry_published(

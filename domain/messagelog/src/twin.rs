@@ -1,10 +1,10 @@
-//! The offline recovery twin: a key pair whose public half every data key is also
+//! The offline recovery twin: a key pair whose public half the keys of every segment are also
 //! encrypted for, and whose private half is kept where no server can read it.
 //!
 //! | twin | recovery part of a key file |
 //! |---|---|
-//! | RSA | RSA-OAEP (SHA-256, MGF1 SHA-256) of the data key |
-//! | P-256 | 65 bytes of an ephemeral point, then the data key sealed with AES-256-GCM (nonce zero) under SHA-256 of `tunduk log recovery`, the ephemeral point, the twin's point and the shared secret |
+//! | RSA | RSA-OAEP (SHA-256, MGF1 SHA-256) of the keys |
+//! | P-256 | 65 bytes of an ephemeral point, then the keys sealed with AES-256-GCM (nonce zero) under SHA-256 of `tunduk log recovery`, the ephemeral point, the twin's point and the shared secret |
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use zeroize::Zeroizing;
 
 use crate::error::LogError;
 
+/// Length of what is encrypted: a segment's data key and the log's index key.
+pub(crate) const KEYS: usize = 64;
 const POINT: usize = 65;
 const TAG: usize = 16;
 /// `SubjectPublicKeyInfo` of a P-256 key up to its point.
@@ -64,15 +66,15 @@ fn zero_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; 12])
 }
 
-/// Encrypts a data key for the twin whose public key (DER) is given.
-pub(crate) fn encrypt(spki: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, LogError> {
+/// Encrypts the keys of a segment for the twin whose public key (DER) is given.
+pub(crate) fn encrypt(spki: &[u8], keys: &[u8; KEYS]) -> Result<Vec<u8>, LogError> {
     match spki.strip_prefix(&P256_INFO) {
-        Some(point) => encrypt_p256(point, key),
-        None => encrypt_rsa(spki, key),
+        Some(point) => encrypt_p256(point, keys),
+        None => encrypt_rsa(spki, keys),
     }
 }
 
-fn encrypt_rsa(spki: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, LogError> {
+fn encrypt_rsa(spki: &[u8], keys: &[u8; KEYS]) -> Result<Vec<u8>, LogError> {
     let bad = |_| LogError::BadKey(BAD_PUBLIC);
     let public = PublicEncryptingKey::from_der(spki).map_err(|_| LogError::BadKey(BAD_PUBLIC))?;
     if public.key_size_bits() < 2048 {
@@ -81,14 +83,14 @@ fn encrypt_rsa(spki: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, LogError> {
     let public = OaepPublicEncryptingKey::new(public).map_err(bad)?;
     let mut out = vec![0; public.ciphertext_size()];
     let length = public
-        .encrypt(&OAEP_SHA256_MGF1SHA256, key, &mut out, None)
+        .encrypt(&OAEP_SHA256_MGF1SHA256, keys, &mut out, None)
         .map_err(bad)?
         .len();
     out.truncate(length);
     Ok(out)
 }
 
-fn encrypt_p256(point: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, LogError> {
+fn encrypt_p256(point: &[u8], keys: &[u8; KEYS]) -> Result<Vec<u8>, LogError> {
     let failed = || LogError::BadKey(BAD_PUBLIC);
     let ephemeral =
         EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).map_err(|_| failed())?;
@@ -100,7 +102,7 @@ fn encrypt_p256(point: &[u8], key: &[u8; 32]) -> Result<Vec<u8>, LogError> {
         failed(),
         |secret| sealing_key(public.as_ref(), point, secret),
     )?;
-    out.extend_from_slice(key);
+    out.extend_from_slice(keys);
     let tag = sealing
         .seal_in_place_separate_tag(zero_nonce(), Aad::empty(), &mut out[POINT..])
         .map_err(|_| failed())?;
@@ -126,19 +128,19 @@ impl RecoveryTwin {
     }
 
     /// Decrypts the recovery part of a key file; `None` when it is not for this twin.
-    pub(crate) fn decrypt(&self, part: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
-        let mut key = Zeroizing::new([0; 32]);
+    pub(crate) fn decrypt(&self, part: &[u8]) -> Option<Zeroizing<[u8; KEYS]>> {
+        let mut keys = Zeroizing::new([0; KEYS]);
         match &*self.0 {
             Private::Rsa(private) => {
                 let mut plain = Zeroizing::new(vec![0; private.min_output_size()]);
                 let plain = private
                     .decrypt(&OAEP_SHA256_MGF1SHA256, part, &mut plain, None)
                     .ok()?;
-                *key = <[u8; 32]>::try_from(&*plain).ok()?;
+                *keys = <[u8; KEYS]>::try_from(&*plain).ok()?;
             }
             Private::P256(private) => {
                 let (point, sealed) = part.split_at_checked(POINT)?;
-                if sealed.len() != 32 + TAG {
+                if sealed.len() != KEYS + TAG {
                     return None;
                 }
                 let own = private.compute_public_key().ok()?;
@@ -153,9 +155,9 @@ impl RecoveryTwin {
                 let plain = opening
                     .open_in_place(zero_nonce(), Aad::empty(), sealed.as_mut_slice())
                     .ok()?;
-                *key = <[u8; 32]>::try_from(&*plain).ok()?;
+                *keys = <[u8; KEYS]>::try_from(&*plain).ok()?;
             }
         }
-        Some(key)
+        Some(keys)
     }
 }

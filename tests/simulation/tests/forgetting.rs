@@ -13,7 +13,7 @@ use bytes::Bytes;
 use messagelog::{
     Attachment, BodyKey, CHUNK_ROOM, ChunkSealer, ConfigurationId, DeadRun, Direction, Extent,
     INLINE_LIMIT, Journal, JournalSettings, LogError, LogKey, LogKeys, MessageKind, NewRecord,
-    RecordId, RecordQuery, SealedBody, Side, Stamp, StampForm, Store, TAG_LENGTH,
+    RecordId, RecordQuery, SealedBody, SegmentDirectory, Side, Stamp, StampForm, Store, TAG_LENGTH,
 };
 use simulation::{ForgetfulDisk, Random};
 use xroad_id::{ClientId, ServiceId};
@@ -64,6 +64,9 @@ struct Stats {
     expired: usize,
     rotations: u64,
     reclaimed: u64,
+    merges: u64,
+    /// Look-ups that found what was promised.
+    found: u64,
 }
 
 type SimJournal = Journal<ForgetfulDisk>;
@@ -116,7 +119,7 @@ impl World {
     }
 
     /// The invariant: everything that was promised is there, whole and readable.
-    fn check(&self, store: &Store<ForgetfulDisk>) {
+    fn check(&mut self, store: &Store<ForgetfulDisk>) {
         for (id, promised) in &self.promised {
             let stored = store
                 .get(*id)
@@ -160,7 +163,7 @@ impl World {
         assert_eq!(store.oldest_pending().is_some(), unstamped > 0);
         let pending = store.pending(usize::MAX).unwrap();
         assert_eq!(pending.records.len(), unstamped.min(10_000));
-        if let Some(promised) = self.promised.values().next() {
+        for (id, promised) in &self.promised {
             let found = store
                 .find(&RecordQuery {
                     query_id: Some(promised.query_id.clone()),
@@ -168,6 +171,8 @@ impl World {
                 })
                 .unwrap();
             assert_eq!(found.len(), 1, "found by query id");
+            assert_eq!(found[0].id, *id);
+            self.stats.found += 1;
         }
     }
 
@@ -336,7 +341,11 @@ impl World {
     /// One step; an error is what a caller would see, and the log decides what it means.
     fn step(&mut self, journal: &mut SimJournal) -> Result<(), LogError> {
         self.clock += self.random.below(1000);
-        match self.random.below(20) {
+        match self.random.below(21) {
+            20 => {
+                self.stats.merges += u64::from(journal.store().merge_tables()?);
+                Ok(())
+            }
             0..10 => {
                 let count = 1 + self.random.below(6);
                 self.commit(journal, count)
@@ -514,12 +523,14 @@ fn whatever_was_promised_survives() {
         total.expired += stats.expired;
         total.rotations += stats.rotations;
         total.reclaimed += stats.reclaimed;
+        total.merges += stats.merges;
+        total.found += stats.found;
     }
     println!("{total:?}");
     if seeds().len() >= 20 {
         assert!(total.commits > 1000 && total.cuts > 20 && total.failed_syncs > 5);
         assert!(total.full > 5 && total.bodies > 50 && total.stamps > 50 && total.expired > 0);
-        assert!(total.reclaimed > 100_000);
+        assert!(total.reclaimed > 100_000 && total.merges > 50 && total.found > 10_000);
     }
 }
 
@@ -585,4 +596,69 @@ fn a_damaged_index_is_built_again() {
     }
     let journal = world.open();
     world.check(journal.store());
+}
+
+#[test]
+fn damaged_tables_are_done_without_and_merged_again() {
+    let mut world = World::new(79);
+    world.disk.set_capacity(64 << 20);
+    let tables = |disk: &ForgetfulDisk| {
+        let mut names = disk.list().unwrap();
+        names.retain(|name| name.starts_with("hashes-"));
+        names
+    };
+    let merge = |store: &Store<ForgetfulDisk>| while store.merge_tables().unwrap() {};
+    let mut journal = world.open();
+    world.keep(&journal).unwrap();
+    while journal.store().segments().len() < 22 {
+        // One by one: without bodies, which later segments could need.
+        world.commit(&mut journal, 1).unwrap();
+        for segment in journal.take_unsealed() {
+            journal.store().seal(segment).unwrap();
+        }
+    }
+    merge(journal.store());
+    world.check(journal.store());
+    assert_eq!(tables(&world.disk).len(), 2, "of 16 segments and of 4");
+    journal.close().unwrap();
+    for at in [4096 + 100, 9] {
+        // A row, and the header.
+        for name in tables(&world.disk) {
+            world.disk.decay(&name, at);
+        }
+        let journal = world.open();
+        assert_eq!(tables(&world.disk).len(), 0, "given up");
+        merge(journal.store());
+        world.check(journal.store());
+        assert_eq!(tables(&world.disk).len(), 2);
+    }
+    world.disk.decay("manifest", 50);
+    let mut journal = world.open();
+    assert_eq!(
+        tables(&world.disk).len(),
+        0,
+        "without a manifest none counts"
+    );
+    merge(journal.store());
+    world.check(journal.store());
+    assert_eq!(tables(&world.disk).len(), 2);
+    while journal.store().pending_count() > 0 {
+        world.stamp(&mut journal).unwrap();
+    }
+    // The first list of time-stamps is lost, and found again from the time-stamps.
+    let first = journal.store().segments()[0];
+    world.disk.decay(&format!("{first:010}.stamped"), 9);
+    world.check(journal.store());
+    let deleted = journal.store().expire(u64::MAX).unwrap();
+    assert!(
+        deleted > 20,
+        "{deleted} of {:?}",
+        journal.store().segments()
+    );
+    assert_eq!(tables(&world.disk).len(), 0, "of deleted segments alone");
+    let left = journal.store().segments();
+    world.promised.retain(|id, _| left.contains(&id.segment()));
+    world.check(journal.store());
+    drop(journal);
+    world.open();
 }
