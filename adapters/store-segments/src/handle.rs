@@ -14,6 +14,8 @@ use messagelog::{
     Pending, Randomness, RecordId, RecordQuery, Recovery, SealedBody, Spool, SpoolLimits,
     SpoolOwner, SpoolShare, Stamp, StampForm, Store, StoredRecord, TAG_LENGTH, UnderWay,
 };
+use rustix::io::Errno;
+use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::sync::oneshot;
 
 use crate::export::{Exported, export_archive, export_one};
@@ -96,9 +98,19 @@ pub fn rotate_stopped(directory: &Path, keys: LogKeys) -> Result<(), LogError> {
 
 struct SystemRandomness;
 
+/// Random bytes from the kernel: aws-lc would first measure the processor's jitter for
+/// some 40 ms, and the log is opened while somebody waits.
 impl Randomness for SystemRandomness {
     fn fill(&mut self, buffer: &mut [u8]) -> Result<(), LogError> {
-        aws_lc_rs::rand::fill(buffer).map_err(|_| LogError::BadKey("the random generator failed"))
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match getrandom(rest, GetRandomFlags::empty()) {
+                Ok(length) => filled += length,
+                Err(Errno::INTR) => {}
+                Err(_) => return Err(LogError::BadKey("the random generator failed")),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -149,6 +161,11 @@ impl MessageLog {
     /// # Errors
     /// The directory cannot be used, or a key does not fit.
     pub fn open(settings: LogSettings, keys: LogKeys) -> Result<Self, LogError> {
+        // Whoever commits signs as well: aws-lc gathers its first entropy while the log is
+        // opened, so that the first signature need not wait for it.
+        thread("entropy", || {
+            let _ = aws_lc_rs::rand::fill(&mut [0]);
+        })?;
         let directory = Arc::new(FileDirectory::open(&settings.directory)?);
         let (journal, recovery) = Journal::open(
             directory,
