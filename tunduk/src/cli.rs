@@ -138,7 +138,18 @@ async fn run(command: Command) -> ExitCode {
             call::Outcome::NoAnswer => ExitCode::from(2),
             call::Outcome::Usage => ExitCode::from(USAGE),
         },
-        Command::Globalconf(arguments) => printed(globalconf::run(arguments).await),
+        Command::Globalconf(arguments) => match globalconf::run(arguments).await {
+            Ok(text) => printed(Ok(text)),
+            Err(globalconf::Failure::Failed(error)) => ended(Err(error)),
+            Err(globalconf::Failure::NoProof(error)) => {
+                eprintln!("tunduk: {error}");
+                ExitCode::from(2)
+            }
+            Err(globalconf::Failure::Usage(error)) => {
+                eprintln!("tunduk: {error}");
+                ExitCode::from(USAGE)
+            }
+        },
         Command::Log(arguments) => printed(log::run(arguments).await),
         Command::Evidence(arguments) => ExitCode::from(evidence::run(arguments).await),
         Command::Demo(arguments) => match demo::run(arguments, interrupted()).await {

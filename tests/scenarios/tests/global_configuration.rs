@@ -205,6 +205,81 @@ async fn a_configuration_is_followed_and_kept() {
     server.await.unwrap();
 }
 
+/// `tunduk globalconf verify`: exit status and what it said.
+fn judged(anchor: &Path, directory: &Path) -> (Option<i32>, String) {
+    let output = std::process::Command::new(testkit::binary())
+        .args(["globalconf", "verify", "--anchor"])
+        .arg(anchor)
+        .arg("--directory")
+        .arg(directory)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stored_configuration_is_judged_by_the_anchor() {
+    let world = World::new();
+    let (stop, server) = world.start().await;
+    world.client().update().await.unwrap();
+    let fetched = world.client_settings().directory;
+    // What a Security Server keeps is the parts alone (reference G24).
+    let plain = world.folder.path().join("plain");
+    let changed = world.folder.path().join("changed");
+    for (path, content) in files_below(&std::fs::canonicalize(&fetched).unwrap()) {
+        for (folder, more) in [(&plain, &b""[..]), (&changed, &b" "[..])] {
+            let target = folder.join(path.trim_start_matches('/'));
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+            let more = if path.ends_with("shared-params.xml") {
+                more
+            } else {
+                b""
+            };
+            std::fs::write(target, [&content[..], more].concat()).unwrap();
+        }
+    }
+    let anchor = world.anchor();
+    let other_anchor = world.folder.path().join("other-anchor.xml");
+    let text = std::fs::read_to_string(&anchor).unwrap();
+    std::fs::write(
+        &other_anchor,
+        text.replace("<instanceIdentifier>KG", "<instanceIdentifier>XX"),
+    )
+    .unwrap();
+    let ask = move |status: i32, anchor: &Path, directory: &Path, words: &str| {
+        let (found, said) = judged(anchor, directory);
+        assert_eq!(found, Some(status), "{}: {said}", directory.display());
+        assert!(said.contains(words), "{}: {said}", directory.display());
+    };
+    let with_server = {
+        let (anchor, plain, changed) = (anchor.clone(), plain.clone(), changed.clone());
+        let (fetched, folder) = (fetched.clone(), world.folder.path().to_owned());
+        move || {
+            ask(0, &anchor, &fetched, "with which it was downloaded");
+            ask(0, &anchor, &plain, "that are published now");
+            ask(1, &anchor, &changed, "is not as the signed directories");
+            ask(1, &other_anchor, &plain, "of instance");
+            ask(64, &plain.join("KG/shared-params.xml"), &plain, "anchor");
+            ask(
+                64,
+                &anchor,
+                &folder.join("nothing"),
+                "no stored configuration",
+            );
+        }
+    };
+    tokio::task::spawn_blocking(with_server).await.unwrap();
+    stop.send(()).unwrap();
+    server.await.unwrap();
+    // Without the Central Server only what was kept beside the parts proves anything.
+    ask(0, &anchor, &fetched, "with which it was downloaded");
+    ask(2, &anchor, &plain, "cannot be downloaded");
+}
+
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
 fn files_below(folder: &Path) -> HashMap<String, Vec<u8>> {
