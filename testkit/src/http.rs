@@ -42,7 +42,7 @@ impl Answer {
 /// A request.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// `http://ADDRESS:PORT/PATH`.
+    /// `http://ADDRESS[:PORT]/PATH`, an IPv4 address or a name.
     pub url: &'a str,
     /// `GET`, `POST` ...
     pub method: &'a str,
@@ -73,7 +73,11 @@ impl Request<'_> {
             .strip_prefix("http://")
             .ok_or(std::io::ErrorKind::InvalidInput)?;
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let mut stream = TcpStream::connect(authority)?;
+        let mut stream = if authority.contains(':') {
+            TcpStream::connect(authority)?
+        } else {
+            TcpStream::connect((authority, 80))?
+        };
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut head = format!(
             "{} /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n",

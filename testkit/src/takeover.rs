@@ -18,6 +18,24 @@ pub struct Process {
 }
 
 impl Process {
+    /// Starts the same program again, in place of one that has ended.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn begin(&self) -> Running {
+        let arguments = self
+            .arguments
+            .iter()
+            .skip(1)
+            .filter(|argument| !argument.is_empty() && *argument != "--with-parent");
+        Running::start(
+            Command::new(binary())
+                .args(arguments)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()),
+        )
+    }
+
     /// Ends it at once, as a power cut would.
     pub fn kill(&self) {
         signal("-KILL", self.id);

@@ -110,6 +110,8 @@ struct File {
     anchor: PathBuf,
     #[serde(default = "globalconf")]
     globalconf: PathBuf,
+    #[serde(default)]
+    allowed_federations: String,
     #[serde(default = "token")]
     token: PathBuf,
     sealed_key: Option<PathBuf>,
@@ -250,6 +252,9 @@ pub struct SecurityServerSettings {
     pub anchor: PathBuf,
     /// Directory of the stored global configuration (G24).
     pub globalconf: PathBuf,
+    /// Federated instances whose members are dealt with: `none` (or nothing), `all`, or codes
+    /// separated by commas (G22).
+    pub allowed_federations: String,
     /// File of the software token.
     pub token: PathBuf,
     /// File with the token's sealed key, for unattended start.
@@ -348,6 +353,7 @@ impl Loader<'_> {
             minimum_peer_version,
             anchor: self.folder.join(file.anchor),
             globalconf: self.folder.join(file.globalconf),
+            allowed_federations: file.allowed_federations,
             token: self.folder.join(file.token),
             sealed_key: file.sealed_key.map(|path| self.folder.join(path)),
             batch_signing: file.batch_signing,

@@ -24,6 +24,7 @@ mod metadata;
 mod outgoing;
 mod provider;
 mod random;
+mod readiness;
 mod refusals;
 mod relay;
 mod server;

@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use config::{ConfigError, SecurityServerSettings};
 use globalconf::{ConfigurationId, GlobalConfiguration};
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response};
 use keystore::{OpenToken, Pin, PinDerivation, SealedKey, SoftwareToken};
 use messagelog::{LogError, LogKey, LogKeys, SpoolLimits};
 use pki::Certificate;
@@ -24,10 +24,11 @@ use transport::{
 };
 use xroad_message::metadata::PATH_LIST_CLIENTS;
 
-use crate::configuration_client::{ConfigurationClient, ConfigurationClientSettings};
+use crate::configuration_client::{ConfigurationClient, ConfigurationClientSettings, Federation};
 use crate::identity::{authentication, internal, signers};
 use crate::known_hosts::{KnownHosts, registered};
 use crate::memory::MessageMemory;
+use crate::readiness::{follow_readiness, health};
 use crate::refusals::FaultWriter;
 use crate::server::{AuthenticationStatus, Server};
 use crate::signing::Signers;
@@ -265,8 +266,9 @@ fn start(
 ) -> Result<Started, RunError> {
     let now = OffsetDateTime::now_utc();
     let folder = config_path.parent().unwrap_or(Path::new("."));
-    let client_settings =
+    let mut client_settings =
         ConfigurationClientSettings::new(settings.anchor.clone(), settings.globalconf.clone());
+    client_settings.federation = Federation::parse(&settings.allowed_federations);
     let client = ConfigurationClient::open(client_settings)
         .map_err(|error| RunError::GlobalConfiguration(error.to_string()))?;
     let known = client.configuration();
@@ -750,53 +752,6 @@ async fn information_system(
         }
     }
     consumer::handle(Arc::clone(server), request, connection).await
-}
-
-/// Whoever reaches the port may know that the server is not ready, but not which keys and
-/// clients it lacks: that is in the log, and for administrators at the control socket.
-fn health(is_good: bool) -> Response<Body> {
-    let text = if is_good { "ready\n" } else { "not ready\n" };
-    let mut response = Response::new(Body::full(text.as_bytes()));
-    if !is_good {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    response
-}
-
-/// Says whether messages can be exchanged, and in the log what is missing: every few
-/// seconds until the first time, then whenever it changes.
-async fn follow_readiness(server: Arc<Server>, ready: watch::Sender<bool>) {
-    let mut told = tokio::time::Instant::now();
-    let mut last = Vec::new();
-    loop {
-        let missing = server.missing(OffsetDateTime::now_utc());
-        let is_started = *ready.borrow();
-        let is_news = if is_started {
-            missing != last
-        } else {
-            missing.is_empty() || told.elapsed() > Duration::from_secs(5)
-        };
-        if is_news && missing.is_empty() {
-            tracing::info!("ready");
-        } else if is_news {
-            tracing::warn!(missing = missing.join("; "), "not ready");
-            told = tokio::time::Instant::now();
-        }
-        if missing.is_empty() && !is_started {
-            let _ = ready.send(true);
-        }
-        last = missing;
-        tokio::time::sleep(if *ready.borrow() {
-            Duration::from_secs(1)
-        } else {
-            Duration::from_millis(5)
-        })
-        .await;
-    }
 }
 
 async fn wait_for_signals(config_path: &Path, started: &Started) {

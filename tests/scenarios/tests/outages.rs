@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use testkit::pair::{CONSUMER_SERVER, PROVIDER_SERVER, Pair};
-use testkit::{Kind, Process, Running, binary, eventually};
+use testkit::{Kind, Process, binary, eventually};
 
 /// The fault that a call to the echo gets now; `None` when it is answered. A fault must come without the information
 /// system having been asked.
@@ -53,20 +53,6 @@ fn end(pair: &Pair, server: &str) -> Process {
     process
 }
 
-fn begin(process: &Process) -> Running {
-    let arguments = process
-        .arguments
-        .iter()
-        .skip(1)
-        .filter(|argument| !argument.is_empty() && *argument != "--with-parent");
-    Running::start(
-        Command::new(binary())
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null()),
-    )
-}
-
 #[test]
 fn without_the_central_server_up_to_the_expiry_and_not_longer() {
     let pair = Pair::start(Kind::P256, "configuration_lifetime_seconds = 45");
@@ -80,7 +66,7 @@ fn without_the_central_server_up_to_the_expiry_and_not_longer() {
     until_fault(&pair, "server.clientproxy.global_conf_outdated");
     let missing = pair.missing(CONSUMER_SERVER);
     assert!(missing.contains("global configuration"), "{missing}");
-    let _central = begin(&central);
+    let _central = central.begin();
     for server in &mut servers {
         server.kill_and_start();
     }
@@ -101,7 +87,7 @@ fn a_server_in_maintenance_is_not_asked() {
     assert!(text.contains(&line), "{text}");
     let text = text.replace(&line, &format!("{line}maintenance = \"back at ten\"\n"));
     std::fs::write(&description, text).expect("written");
-    let _central = begin(&central);
+    let _central = central.begin();
     let mut consumer = pair.country.take_over(CONSUMER_SERVER);
     pair.until_ready(CONSUMER_SERVER);
     // A second start, should the first have come before the Central Server was back.
@@ -124,7 +110,7 @@ fn without_fresh_certificate_status_nothing_is_sent() {
     // Whoever reaches the port is not told whose keys it has.
     let told = pair.not_ready(CONSUMER_SERVER);
     assert_eq!(told.as_deref(), Some("not ready\n"));
-    let _trust = begin(&trust);
+    let _trust = trust.begin();
     eventually("messages pass again", Duration::from_secs(60), || {
         fault(&pair).is_none()
     });
@@ -204,7 +190,7 @@ fn without_time_stamps_up_to_the_grace_period_and_not_longer() {
         until_fault(&pair, code);
         let missing = pair.missing(name);
         assert!(missing.contains("message log"), "{missing}");
-        let _trust = begin(&trust);
+        let _trust = trust.begin();
         // Whoever exports evidence does not wait for the next attempt.
         eventually("all is time-stamped", Duration::from_secs(60), || {
             pair.country
