@@ -8,6 +8,8 @@
 )]
 
 mod common;
+#[path = "../../../testkit/vectors.rs"]
+mod vectors;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,23 +35,7 @@ fn run(command: &mut Command) -> String {
 
 /// Lays the schemas out as their imports expect them.
 fn schemas(into: &Path) -> Option<PathBuf> {
-    let vectors = std::env::var_os("TUNDUK_XROAD_VECTORS").map_or_else(
-        || {
-            PathBuf::from(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../../../shared/vectors/xroad"
-            ))
-        },
-        PathBuf::from,
-    );
-    if !vectors.is_dir() {
-        println!(
-            "X-Road's vectors are not at {}: not tested",
-            vectors.display()
-        );
-        assert!(std::env::var("CI").as_deref() != Ok("true"));
-        return None;
-    }
+    let vectors = vectors::vectors()?;
     const CORE: &str = "lib_globalconf-core_src_main_resources_";
     for entry in fs::read_dir(vectors.join("schemas")).unwrap() {
         let path = entry.unwrap().path();

@@ -5,7 +5,8 @@
     clippy::disallowed_types
 )]
 
-mod common;
+#[path = "../../../testkit/vectors.rs"]
+mod vectors;
 
 use asic::container::{
     BatchTimeStamp, Container, ContainerLimits, ContainerParts, ContainerWriter, MEDIA_TYPE,
@@ -37,7 +38,7 @@ fn judge(bytes: Vec<u8>) -> Result<Vec<String>, SignatureError> {
 
 #[test]
 fn vectors_of_x_road() {
-    let Some(folder) = common::vectors() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let read = |name: &str| std::fs::read(folder.join(name)).unwrap();

@@ -5,7 +5,8 @@
     clippy::disallowed_types
 )]
 
-mod common;
+#[path = "../../../testkit/vectors.rs"]
+mod vectors;
 
 use asic::Content;
 use asic::hash_chain::{BatchTree, Names, single, verify};
@@ -31,7 +32,7 @@ impl Content for Parts {
 
 #[test]
 fn vectors_of_x_road() {
-    let Some(folder) = common::vectors() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let read = |name: &str| std::fs::read(folder.join("hash-chains").join(name)).unwrap();

@@ -10,7 +10,8 @@
     clippy::disallowed_macros
 )]
 
-mod common;
+#[path = "../../../testkit/vectors.rs"]
+mod vectors;
 
 use asic::container::{BatchTimeStamp, ContainerParts, ContainerWriter, asic_manifest};
 use asic::hash_chain::{BatchTree, Names, single};
@@ -102,7 +103,7 @@ fn validate(folder: &Path, schema: &str, document: &[u8]) -> Output {
 #[test]
 #[ignore = "needs xmllint; run by cargo xtask test"]
 fn documents_follow_the_schemas() {
-    let Some(vectors) = common::vectors() else {
+    let Some(vectors) = vectors::vectors() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();

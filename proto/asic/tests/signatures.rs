@@ -5,7 +5,8 @@
     clippy::disallowed_types
 )]
 
-mod common;
+#[path = "../../../testkit/vectors.rs"]
+mod vectors;
 
 use asic::{Content, Covered, cover, cover_available};
 use pki::{Certificate, Digest, DigestAlgorithm};
@@ -39,7 +40,7 @@ fn verify(signature: &[u8], rule: SignaturePolicyRule) -> Result<ValueVerified, 
 
 #[test]
 fn single_signatures() {
-    let Some(folder) = common::vectors() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let read = |name: &str| std::fs::read(folder.join("signatures").join(name)).unwrap();
@@ -217,7 +218,7 @@ fn recorded(path: &Path) -> (ValueVerified, Covered) {
 
 #[test]
 fn recorded_messages() {
-    let Some(folder) = common::vectors() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let folder = folder.join("recorded");

@@ -6,6 +6,8 @@
 )]
 
 mod common;
+#[path = "../../../testkit/vectors.rs"]
+mod vectors;
 
 use common::World;
 use pki::{Certificate, DigestAlgorithm, KeyType};
@@ -71,11 +73,9 @@ static REMEMBERED: LazyLock<Remembered> = LazyLock::new(|| {
         documents.push(first);
         documents.push(sign(&world, "second", 1));
     }
-    let vectors = std::env::var("TUNDUK_XROAD_VECTORS").unwrap_or_else(|_| {
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/xroad").to_owned()
-    });
     // One with line breaks in its values.
-    if let Ok(document) = std::fs::read(format!("{vectors}/signatures/sign-0.xml")) {
+    if let Some(folder) = vectors::vectors() {
+        let document = std::fs::read(folder.join("signatures/sign-0.xml")).unwrap();
         let rule = SignaturePolicyRule::STRICT.policy_not_required();
         assert!(memory.remember(&document, &verify(&document, rule)));
         documents.push(document);

@@ -5,6 +5,7 @@
     clippy::disallowed_macros
 )]
 
+#[path = "../../../testkit/vectors.rs"]
 mod vectors;
 
 use bytes::Bytes;
@@ -35,7 +36,7 @@ fn part(message: &[u8], content_type: &str) -> Vec<u8> {
 
 #[test]
 fn recorded_parts_and_hashes() {
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let sha = |bytes: &[u8]| DigestAlgorithm::Sha512.digest(bytes);
@@ -250,7 +251,7 @@ proptest! {
 
 #[test]
 fn soap_metadata() {
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let bytes = Bytes::from(std::fs::read(folder.join("queries/listMethods.query")).unwrap());
@@ -350,7 +351,7 @@ fn descriptions_without_addresses() {
     for bad in ["", "swagger: '2.0'\n", "{\"swagger\":\"2.0\"}", "{", "[]"] {
         assert!(neutralise_open_api(bad).is_err(), "{bad:?}");
     }
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     for entry in std::fs::read_dir(folder.join("wsdl-openapi")).unwrap() {

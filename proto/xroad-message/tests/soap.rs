@@ -6,6 +6,7 @@
     clippy::disallowed_macros
 )]
 
+#[path = "../../../testkit/vectors.rs"]
 mod vectors;
 
 use std::path::Path;
@@ -92,7 +93,7 @@ fn hash(bytes: &[u8]) -> String {
 
 #[test]
 fn every_case_of_the_proxy_suite() {
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let list = std::fs::read_to_string(folder.join("queries/expected.tsv")).unwrap();
@@ -187,7 +188,7 @@ fn every_case_of_the_proxy_suite() {
 
 #[test]
 fn other_messages_of_the_proxy_suite() {
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let limits = SoapLimits::default();
@@ -564,7 +565,7 @@ fn answers_in_other_charsets_become_utf8() {
 
 #[test]
 fn identifiers_of_x_road() {
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let mut seen = Vec::new();

@@ -6,6 +6,7 @@
     clippy::disallowed_macros
 )]
 
+#[path = "../../../testkit/vectors.rs"]
 mod vectors;
 
 use bytes::{Bytes, BytesMut};
@@ -119,7 +120,7 @@ fn recorded(bytes: &[u8]) -> (String, Vec<u8>) {
 
 #[test]
 fn recorded_messages_of_x_road() {
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     use Direction::{Request, Response};
@@ -185,7 +186,7 @@ fn recorded_messages_of_x_road() {
 
 #[test]
 fn a_lone_fault_part_is_a_fault() {
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     let (content_type, bytes) =
@@ -217,7 +218,7 @@ fn a_lone_fault_part_is_a_fault() {
 
 #[test]
 fn proxy_messages_of_x_road() {
-    let Some(folder) = vectors::folder() else {
+    let Some(folder) = vectors::vectors() else {
         return;
     };
     for (file, expected) in [

@@ -1,34 +1,12 @@
 //! Where the vectors are, and reading of directories.
 #![allow(dead_code, clippy::disallowed_macros)]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "../../../../testkit/vectors.rs"]
+mod place;
+pub use place::vectors;
 
-/// The folder with X-Road's vectors. `None`, with one plain line, where it is absent;
-/// under `CI=true` that is a failure.
-pub fn vectors() -> Option<PathBuf> {
-    let folder = std::env::var_os("TUNDUK_XROAD_VECTORS").map_or_else(
-        || {
-            PathBuf::from(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../../../shared/vectors/xroad"
-            ))
-        },
-        PathBuf::from,
-    );
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!(
-        "X-Road's vectors are not at {}: not tested",
-        folder.display()
-    );
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "CI needs X-Road's vectors"
-    );
-    None
-}
+use std::fs;
+use std::path::Path;
 
 /// All files below a folder with their relative paths.
 pub fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {

@@ -1,33 +1,15 @@
 //! What the tests of this crate share.
 #![allow(dead_code)]
 
-use std::path::{Path, PathBuf};
+#[path = "../../../../testkit/vectors.rs"]
+mod place;
+#[allow(unused_imports)]
+pub use place::vectors;
 
 use pki::issue::{self, Profile, Template};
 use pki::{AttributeType, Certificate, KeyType, Name, SoftwareKey};
 use time::OffsetDateTime;
 use time::macros::datetime;
-
-/// The folder of X-Road's vectors; `None` (after one plain line) where it is absent, a failure under CI.
-pub fn vectors() -> Option<PathBuf> {
-    let path = std::env::var_os("TUNDUK_XROAD_VECTORS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/xroad"),
-        PathBuf::from,
-    );
-    if path.is_dir() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var_os("CI").is_none_or(|value| value != "true"),
-        "X-Road's vectors are absent: {}",
-        path.display()
-    );
-    println!(
-        "X-Road's vectors are absent, nothing tested: {}",
-        path.display()
-    );
-    None
-}
 
 /// A moment in which everything of [`World`] is valid.
 pub const NOW: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
