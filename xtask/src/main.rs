@@ -5,6 +5,7 @@
 
 mod docs;
 mod layers;
+mod postgres;
 mod prove;
 mod test;
 mod tools;

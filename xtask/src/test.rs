@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::postgres;
 use crate::tools::Tools;
 use crate::{Outcome, fail};
 
@@ -88,6 +89,7 @@ pub(crate) fn cargo(root: &Path, tools: &Tools, material: &Material) -> Command 
     let mut command = plain_cargo(root);
     command
         .env(PYTHON_VARIABLE, &tools.python)
+        .env(postgres::VARIABLE, tools.postgres.parameters())
         .env(VECTORS_VARIABLE, &material.vectors)
         .env(XRPEER_VARIABLE, &material.xrpeer);
     command

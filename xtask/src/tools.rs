@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::postgres::Postgres;
 use crate::{Outcome, fail};
 
 /// A program that tests call, with the Debian package that brings it.
@@ -23,6 +24,8 @@ const REQUIREMENTS: &str = "tests/interop/requirements.txt";
 pub(crate) struct Tools {
     /// The interpreter of the virtual environment with the packages of [`REQUIREMENTS`].
     pub(crate) python: PathBuf,
+    /// A running PostgreSQL.
+    pub(crate) postgres: Postgres,
 }
 
 impl Tools {
@@ -36,7 +39,8 @@ impl Tools {
             .collect();
         install(&missing)?;
         let python = python(root)?;
-        Ok(Self { python })
+        let postgres = Postgres::start()?;
+        Ok(Self { python, postgres })
     }
 }
 
@@ -47,7 +51,7 @@ fn on_path(program: &str) -> bool {
 }
 
 /// Installs Debian packages without asking, or says in one line which command does it.
-fn install(packages: &[&str]) -> Outcome {
+pub(crate) fn install(packages: &[&str]) -> Outcome {
     if packages.is_empty() {
         return Ok(());
     }
@@ -79,7 +83,7 @@ fn install(packages: &[&str]) -> Outcome {
     Ok(())
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     Command::new("id")
         .arg("-u")
         .output()

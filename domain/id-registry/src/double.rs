@@ -129,7 +129,7 @@ pub fn compare(one: &Record, other: &Record) -> Option<Candidate> {
 ///
 /// # Errors
 /// A record cannot be read.
-pub fn answering<R: Records>(
+pub fn answering<R: Records + ?Sized>(
     records: &R,
     number: PersonalNumber,
 ) -> Result<Option<Record>, R::Error> {

@@ -9,6 +9,7 @@
 //! | `decide` | whether an entry becomes an act |
 //! | `double` | who may have two numbers, and which one answers |
 //! | `access` | who sees what about whom |
+//! | `port` | what is needed of a database |
 //! | `demonstration` | the invented residents of the demonstration country |
 //!
 //! Acts are the only thing that is stored. A [`Record`] is a pure function of the acts about a number, so nothing can
@@ -24,6 +25,7 @@ mod double;
 mod fact;
 mod number;
 mod person;
+mod port;
 mod record;
 mod spelling;
 mod territory;
@@ -45,6 +47,10 @@ pub use number::{
 pub use person::{
     Address, Citizenship, CivilStatus, Document, DocumentKind, LONGEST_TEXT, Name, NameError,
     Names, NewPerson, Parent, ParentalRights, ProtectionKind, Residence,
+};
+pub use port::{
+    Hit, LookUp, NameKey, NameQuery, Nobody, Notice, Register, StoreError, USERS_ARE_TOLD_FOR,
+    keys_of_record, merge_of, name_keys,
 };
 pub use record::{ActOnRecord, AsOf, Record};
 pub use spelling::{grams, likeness, romanise, skeleton};

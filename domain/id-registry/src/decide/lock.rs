@@ -5,7 +5,7 @@ use crate::act::Event;
 use crate::fact::{Fact, Field, LockState, Purpose};
 use crate::number::PersonalNumber;
 
-impl<R: Records> Desk<'_, R> {
+impl<R: Records + ?Sized> Desk<'_, R> {
     pub(super) fn lock(
         &mut self,
         person: PersonalNumber,

@@ -7,7 +7,7 @@ use crate::number::PersonalNumber;
 use crate::person::{CivilStatus, Parent, Residence};
 use crate::record::Record;
 
-impl<R: Records> Desk<'_, R> {
+impl<R: Records + ?Sized> Desk<'_, R> {
     /// Works out what passes from the number that is given up to the one that stays. Where the two records contradict
     /// each other, an act about one of them must put it right first.
     pub(super) fn merge(

@@ -101,7 +101,7 @@ pub enum DecideError<E> {
 ///
 /// # Errors
 /// See [`DecideError`].
-pub fn decide<R: Records>(
+pub fn decide<R: Records + ?Sized>(
     entry: Entry,
     at: OffsetDateTime,
     rules: Rules<'_>,
@@ -125,7 +125,7 @@ pub fn decide<R: Records>(
 }
 
 /// One decision under way.
-struct Desk<'a, R: Records> {
+struct Desk<'a, R: Records + ?Sized> {
     records: &'a R,
     rules: Rules<'a>,
     at: OffsetDateTime,
@@ -136,7 +136,7 @@ struct Desk<'a, R: Records> {
 
 type Checked<T, R> = Result<T, DecideError<<R as Records>::Error>>;
 
-impl<R: Records> Desk<'_, R> {
+impl<R: Records + ?Sized> Desk<'_, R> {
     fn form(&self, entry: &Entry) -> Result<(), Refusal> {
         let texts = [&entry.reference, &entry.officer.office, &entry.officer.name];
         if texts.iter().any(|text| is_no_text(text)) {

@@ -1,12 +1,16 @@
 //! The residents.
 
+use time::macros::date;
 use time::{Date, Month};
 
 use super::names::{FAMILIES, MEN, WOMEN};
 use super::places::{DISTRICTS, STREETS, locality_of};
 use super::scatter::{Permutation, Stream};
+use crate::act::{Entry, Event, Officer, TakenOver};
 use crate::number::{PersonalNumber, Sex};
-use crate::person::{Address, CivilStatus, Document, DocumentKind, Name};
+use crate::person::{
+    Address, Citizenship, CivilStatus, Document, DocumentKind, Name, Names, NewPerson,
+};
 
 /// The seed of the demonstration country.
 pub const DEFAULT_SEED: u64 = 0x4B47_2026;
@@ -16,6 +20,9 @@ pub const LARGEST_POPULATION: u32 = 100_000;
 
 /// Members of a household.
 pub const HOUSEHOLD: u32 = 4;
+/// The day on which the register took the residents over; all of them were born before it.
+const TAKEN_OVER_ON: Date = date!(2026 - 01 - 01);
+
 const PURPOSE_HOUSEHOLD: u64 = 1;
 const PURPOSE_PERSON: u64 = 2;
 const PURPOSE_DOCUMENT: u64 = 3;
@@ -121,6 +128,58 @@ impl Population {
     pub fn find(&self, number: &PersonalNumber) -> Option<Resident> {
         let index = self.serials().invert(number.serial());
         self.person(index).filter(|person| person.number == *number)
+    }
+
+    /// The members of a household, numbered from 0, as an earlier register would hand them over; none past the last.
+    #[must_use]
+    pub fn household_entry(&self, household: u32) -> Option<Entry> {
+        let first = household.checked_mul(HOUSEHOLD)?;
+        let members: Vec<Resident> = (first..first.saturating_add(HOUSEHOLD))
+            .filter_map(|index| self.person(index))
+            .collect();
+        let number = |place: usize| members.get(place).map(|member: &Resident| member.number);
+        let people: Vec<TakenOver> = members
+            .iter()
+            .enumerate()
+            .map(|(place, member)| {
+                let married = member.civil_status == CivilStatus::Married;
+                let is_child = place > 1;
+                TakenOver {
+                    person: NewPerson {
+                        number: member.number,
+                        names: Names {
+                            family: member.family_name.clone(),
+                            given: member.given_name.clone(),
+                            patronymic: Some(member.patronymic.clone()),
+                        },
+                        sex: member.sex,
+                        born_on: member.born_on,
+                        birth_place: member.birth_place.clone(),
+                        citizenship: Citizenship::Of("KGZ".to_owned()),
+                    },
+                    civil_status: member.civil_status,
+                    spouse: if married && !is_child {
+                        number(1 - place)
+                    } else {
+                        None
+                    },
+                    father: if is_child { number(0) } else { None },
+                    mother: if is_child { number(1) } else { None },
+                    address: Some(member.address.clone()),
+                    documents: member.document.clone().into_iter().collect(),
+                    died_on: None,
+                }
+            })
+            .collect();
+        (!people.is_empty()).then(|| Entry {
+            event: Event::TakenOver { people },
+            effective: TAKEN_OVER_ON,
+            reference: format!("demonstration household {household}"),
+            officer: Officer {
+                office: "demonstration".to_owned(),
+                name: "seed".to_owned(),
+            },
+        })
     }
 
     fn serials(&self) -> Permutation {
@@ -276,6 +335,7 @@ fn patronymic(father: &str, sex: Sex) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Nobody, OpaqueSerial, Rules, decide};
 
     #[test]
     fn every_resident_is_found_by_number_and_numbers_differ() {
@@ -325,6 +385,25 @@ mod tests {
         assert_eq!(person.sex, Sex::Male);
         assert!(person.patronymic.cyrillic.ends_with("уулу"));
         assert!(person.family_name.latin.is_ascii());
+    }
+
+    /// What the demonstration loads passes the same decision as any other entry.
+    #[test]
+    fn every_household_may_be_entered() {
+        let territory = super::super::territory();
+        let rules = Rules {
+            numbers: &OpaqueSerial,
+            territory: &territory,
+            cooling_off: time::Duration::ZERO,
+        };
+        let at = time::macros::datetime!(2026-01-02 0:00 UTC);
+        let population = Population::new(DEFAULT_SEED, 40_001).expect("small");
+        for household in 0..10_001 {
+            let entry = population.household_entry(household).expect("somebody");
+            let decided = decide(entry, at, rules, &Nobody);
+            assert!(decided.is_ok(), "{household}: {decided:?}");
+        }
+        assert_eq!(population.household_entry(10_001), None);
     }
 
     #[test]

@@ -1,0 +1,149 @@
+//! Connections to the database and its schema.
+
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use id_registry::StoreError;
+use postgres::{Client, Config, NoTls, Statement};
+
+/// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_register.sql")];
+
+/// Connections of one server; more readers wait.
+const MOST: usize = 16;
+
+/// Key of the lock that lets one transaction at a time enter acts, on all servers of one database: so that ids have no
+/// gaps and whoever asks for changes after one misses none. ("tunduk" in ASCII.)
+pub(crate) const WRITERS: i64 = 0x7475_6e64_756b;
+
+/// A connection with its prepared statements.
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    statements: HashMap<&'static str, Statement>,
+}
+
+impl Connection {
+    /// A statement, prepared the first time.
+    pub(crate) fn statement(&mut self, sql: &'static str) -> Result<Statement, postgres::Error> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql)?;
+        self.statements.insert(sql, statement.clone());
+        Ok(statement)
+    }
+}
+
+/// The connections of a server.
+pub(crate) struct Connections {
+    config: Config,
+    idle: Mutex<Idle>,
+    returned: Condvar,
+}
+
+struct Idle {
+    free: Vec<Connection>,
+    out: usize,
+}
+
+impl Connections {
+    pub(crate) fn open(config: Config) -> Result<Self, StoreError> {
+        let connections = Self {
+            config,
+            idle: Mutex::new(Idle {
+                free: Vec::new(),
+                out: 0,
+            }),
+            returned: Condvar::new(),
+        };
+        connections.with(migrate)?;
+        Ok(connections)
+    }
+
+    /// Works with a connection. One that failed is not used again.
+    pub(crate) fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut taken = self.take()?;
+        let result = work(&mut taken);
+        let keep = !matches!(result, Err(StoreError::Unavailable(_))) && !taken.client.is_closed();
+        self.give_back(keep.then_some(taken));
+        result
+    }
+
+    fn take(&self) -> Result<Connection, StoreError> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while idle.free.is_empty() && idle.out >= MOST {
+            idle = self
+                .returned
+                .wait(idle)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        idle.out += 1;
+        if let Some(connection) = idle.free.pop() {
+            return Ok(connection);
+        }
+        drop(idle);
+        match self.config.connect(NoTls) {
+            Ok(client) => Ok(Connection {
+                client,
+                statements: HashMap::new(),
+            }),
+            Err(error) => {
+                self.give_back(None);
+                Err(unavailable(error))
+            }
+        }
+    }
+
+    fn give_back(&self, connection: Option<Connection>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.out -= 1;
+        idle.free.extend(connection);
+        self.returned.notify_one();
+    }
+}
+
+/// Brings the schema up to this program's; one server at a time.
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let work = |client: &mut Client| -> Result<i32, postgres::Error> {
+        let mut transaction = client.transaction()?;
+        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&WRITERS])?;
+        transaction.batch_execute(
+            "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL); \
+             INSERT INTO schema_version SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
+        )?;
+        let version: i32 = transaction
+            .query_one("SELECT version FROM schema_version", &[])?
+            .get(0);
+        let known = usize::try_from(version).unwrap_or(usize::MAX);
+        let Some(missing) = MIGRATIONS.get(known..) else {
+            return Ok(version);
+        };
+        for migration in missing {
+            transaction.batch_execute(migration)?;
+        }
+        let newest = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+        transaction.execute("UPDATE schema_version SET version = $1", &[&newest])?;
+        transaction.commit()?;
+        Ok(newest)
+    };
+    let version = work(&mut connection.client).map_err(unavailable)?;
+    if usize::try_from(version) == Ok(MIGRATIONS.len()) {
+        return Ok(());
+    }
+    Err(StoreError::Unreadable(format!(
+        "its schema has version {version}, this program knows {}; use a newer program",
+        MIGRATIONS.len()
+    )))
+}
+
+/// The database's own words, without what a statement was given.
+pub(crate) fn unavailable(error: postgres::Error) -> StoreError {
+    let said = match error.as_db_error() {
+        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        None => error.to_string(),
+    };
+    StoreError::Unavailable(said)
+}

@@ -1,0 +1,76 @@
+//! The register's port, fulfilled by PostgreSQL. `cargo xtask test` starts one and names it in the environment; without
+//! it these tests are ignored, and say so.
+
+#[path = "../../store-sqlite/tests/suite/mod.rs"]
+mod suite;
+
+use id_registry::{Register, StoreError};
+use postgres::{Client, NoTls};
+use store_postgres::PostgresRegister;
+use suite::Open;
+
+/// Connection string of a server on which these tests may make databases.
+const VARIABLE: &str = "TUNDUK_POSTGRES";
+
+fn in_a_database(name: &str, test: fn(Open<'_>)) {
+    let server = std::env::var(VARIABLE)
+        .unwrap_or_else(|_| panic!("{VARIABLE} names no PostgreSQL; run: cargo xtask test"));
+    let mut admin = Client::connect(&format!("{server} dbname=postgres"), NoTls)
+        .expect("the PostgreSQL answers");
+    let database = format!("tunduk_{name}_{}", std::process::id());
+    admin
+        .batch_execute(&format!("CREATE DATABASE {database}"))
+        .expect("a database");
+    let parameters = format!("{server} dbname={database}");
+    test(&|| {
+        Box::new(PostgresRegister::open(&parameters).expect("a register")) as Box<dyn Register>
+    });
+    admin
+        .batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
+        .expect("dropped");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn acts_are_kept() {
+    in_a_database("acts", suite::acts_are_kept);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn a_decision_on_an_old_record_is_refused() {
+    in_a_database("old", suite::a_decision_on_an_old_record_is_refused);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn writers_take_turns() {
+    in_a_database("turns", suite::writers_take_turns);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn people_are_found_by_name() {
+    in_a_database("names", suite::people_are_found_by_name);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn users_of_a_number_are_told() {
+    in_a_database("users", suite::users_of_a_number_are_told);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn many_are_loaded() {
+    in_a_database("many", suite::many_are_loaded);
+}
+
+#[test]
+fn a_connection_string_that_is_none_is_not_repeated() {
+    let refused = PostgresRegister::open("password=secret nonsense").map(|_| ());
+    let Err(StoreError::Unavailable(said)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(!said.contains("secret"), "{said}");
+}

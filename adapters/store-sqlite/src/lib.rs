@@ -1,0 +1,433 @@
+//! The population register in an SQLite file: for tests, the demonstration and small registers.
+//!
+//! One connection writes, up to [`READERS`] read beside it (write-ahead log). Every commit is flushed before it is
+//! acknowledged (`synchronous = FULL`). The schema is a list of numbered files; a file that a newer program wrote is
+//! refused. `store-postgres` fulfils the same port, and one suite of tests holds for both.
+
+mod names;
+mod schema;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use id_registry::{
+    Act, ActId, Decided, Entry, Hit, LookUp, NameQuery, Notice, PersonalNumber, Record, Records,
+    Register, Sex, StoreError, USERS_ARE_TOLD_FOR, keys_of_record, merge_of, name_keys,
+};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use time::{Date, OffsetDateTime};
+
+use crate::names::Words;
+
+/// Connections that read at one time; more readers wait.
+pub const READERS: usize = 8;
+/// How often a load tells its progress, in acts.
+const PROGRESS_STEP: u64 = 1000;
+
+/// The register in one file.
+pub struct SqliteRegister {
+    path: PathBuf,
+    writer: Mutex<Connection>,
+    readers: Vec<Mutex<Option<Connection>>>,
+}
+
+impl std::fmt::Debug for SqliteRegister {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteRegister")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SqliteRegister {
+    /// Opens the register in a file, which is made if it is not there.
+    ///
+    /// # Errors
+    /// The file cannot be used, or a newer program wrote it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut writer = schema::connect(path)?;
+        schema::migrate(&mut writer)?;
+        Ok(Self {
+            path: path.to_owned(),
+            writer: Mutex::new(writer),
+            readers: (0..READERS).map(|_| Mutex::new(None)).collect(),
+        })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        // Whoever panicked left no transaction behind: a dropped one is rolled back.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let free = self
+            .readers
+            .iter()
+            .find_map(|reader| reader.try_lock().ok());
+        let mut place = free.unwrap_or_else(|| {
+            self.readers[0]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        });
+        if place.is_none() {
+            *place = Some(schema::connect(&self.path)?);
+        }
+        match place.as_ref() {
+            Some(connection) => work(connection).map_err(unavailable),
+            None => Err(StoreError::Unavailable("no connection".to_owned())),
+        }
+    }
+}
+
+impl Records for SqliteRegister {
+    type Error = StoreError;
+
+    fn record(&self, number: PersonalNumber) -> Result<Option<Record>, StoreError> {
+        let rows = self.read(|connection| acts_about(connection, number))?;
+        record(number, rows)
+    }
+
+    fn act(&self, id: ActId) -> Result<Option<Act>, StoreError> {
+        let row = self.read(|connection| {
+            connection
+                .prepare_cached("SELECT id, entered_at, entry FROM act WHERE id = ?")?
+                .query_row([integer(id.0)], stored_act)
+                .optional()
+        })?;
+        row.map(read_act).transpose()
+    }
+}
+
+impl Register for SqliteRegister {
+    fn enter(&self, decided: &Decided) -> Result<Act, StoreError> {
+        let mut writer = self.writer();
+        let transaction = begin(&mut writer)?;
+        for (number, last) in decided.basis() {
+            let found = last_act_about(&transaction, *number).map_err(unavailable)?;
+            if found != *last {
+                return Err(StoreError::Conflict(*number));
+            }
+        }
+        let id = last_act(&transaction).map_err(unavailable)?;
+        let act = Act {
+            id: ActId(id.0 + 1),
+            entered_at: stored_moment(decided.at()),
+            entry: decided.entry().clone(),
+        };
+        let people = act.entry.people();
+        write_act(&transaction, &act, &people)?;
+        let mut words = Words::default();
+        for number in people {
+            let rows = acts_about(&transaction, number).map_err(unavailable)?;
+            let keys = record(number, rows)?.map(|record| keys_of_record(&record));
+            words
+                .replace(&transaction, number, &keys.unwrap_or_default())
+                .map_err(unavailable)?;
+        }
+        if let Some((kept, given_up)) = merge_of(&act.entry) {
+            tell_users(&transaction, &act, kept, given_up).map_err(unavailable)?;
+        }
+        transaction.commit().map_err(unavailable)?;
+        Ok(act)
+    }
+
+    fn load(
+        &self,
+        decided: &mut dyn Iterator<Item = Decided>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64, StoreError> {
+        let mut writer = self.writer();
+        let transaction = begin(&mut writer)?;
+        let mut words = Words::default();
+        let first = last_act(&transaction).map_err(unavailable)?;
+        let mut written = 0;
+        for decided in decided {
+            written += 1;
+            let act = Act {
+                id: ActId(first.0 + written),
+                entered_at: stored_moment(decided.at()),
+                entry: decided.entry().clone(),
+            };
+            for (number, last) in decided.basis() {
+                let found = last_act_about(&transaction, *number).map_err(unavailable)?;
+                if found != *last {
+                    return Err(StoreError::Conflict(*number));
+                }
+            }
+            write_act(&transaction, &act, &act.entry.people())?;
+            for new in act.entry.event.newcomers() {
+                words
+                    .add(&transaction, new.number, &name_keys(&new.names))
+                    .map_err(unavailable)?;
+            }
+            if written % PROGRESS_STEP == 0 {
+                progress(written);
+            }
+        }
+        transaction.commit().map_err(unavailable)?;
+        progress(written);
+        Ok(written)
+    }
+
+    fn issued(&self, sex: Sex, born: Date) -> Result<BTreeSet<PersonalNumber>, StoreError> {
+        let (first, last) = (
+            PersonalNumber::compose(sex, born, 0),
+            PersonalNumber::compose(sex, born, 99_999),
+        );
+        let numbers = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT DISTINCT number FROM act_person WHERE number BETWEEN ? AND ?",
+                )?
+                .query_map([digits(first), digits(last)], |row| row.get::<_, i64>(0))?
+                .collect::<rusqlite::Result<Vec<i64>>>()
+        })?;
+        numbers.into_iter().map(number).collect()
+    }
+
+    fn search(&self, query: &NameQuery, most: usize) -> Result<Vec<Hit>, StoreError> {
+        let found = self.read(|connection| names::search(connection, query, most))?;
+        found
+            .into_iter()
+            .map(|(digits, likeness)| number(digits).map(|number| Hit { number, likeness }))
+            .collect()
+    }
+
+    fn acts_after(&self, after: ActId, most: usize) -> Result<Vec<Act>, StoreError> {
+        let rows = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT id, entered_at, entry FROM act WHERE id > ? ORDER BY id LIMIT ?",
+                )?
+                .query_map([integer(after.0), count(most)], stored_act)?
+                .collect::<rusqlite::Result<Vec<StoredAct>>>()
+        })?;
+        rows.into_iter().map(read_act).collect()
+    }
+
+    fn last_act(&self) -> Result<ActId, StoreError> {
+        self.read(last_act)
+    }
+
+    fn keep_look_up(&self, look_up: &LookUp) -> Result<(), StoreError> {
+        let writer = self.writer();
+        let kept = writer
+            .prepare_cached(
+                "INSERT INTO look_up (number, at, client, user, purpose, service, query_id) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    digits(look_up.number),
+                    microseconds(look_up.at),
+                    look_up.client,
+                    look_up.user,
+                    look_up.purpose,
+                    look_up.service,
+                    look_up.query_id,
+                ])
+            });
+        kept.map(|_| ()).map_err(unavailable)
+    }
+
+    fn look_ups(&self, asked: PersonalNumber, most: usize) -> Result<Vec<LookUp>, StoreError> {
+        let rows = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT at, client, user, purpose, service, query_id FROM look_up \
+                     WHERE number = ? ORDER BY id DESC LIMIT ?",
+                )?
+                .query_map([digits(asked), count(most)], |row| {
+                    Ok((
+                        row.get::<_, i64>(0)?,
+                        LookUp {
+                            number: asked,
+                            at: OffsetDateTime::UNIX_EPOCH,
+                            client: row.get(1)?,
+                            user: row.get(2)?,
+                            purpose: row.get(3)?,
+                            service: row.get(4)?,
+                            query_id: row.get(5)?,
+                        },
+                    ))
+                })?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        rows.into_iter()
+            .map(|(at, look_up)| {
+                Ok(LookUp {
+                    at: moment(at)?,
+                    ..look_up
+                })
+            })
+            .collect()
+    }
+
+    fn notices(&self, client: &str, after: u64, most: usize) -> Result<Vec<Notice>, StoreError> {
+        let rows = self.read(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT id, act, given_up, kept FROM notice \
+                     WHERE client = ? AND id > ? ORDER BY id LIMIT ?",
+                )?
+                .query_map(params![client, integer(after), count(most)], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })?
+                .collect::<rusqlite::Result<Vec<(i64, i64, i64, i64)>>>()
+        })?;
+        rows.into_iter()
+            .map(|(id, act, given_up, kept)| {
+                Ok(Notice {
+                    id: unsigned(id),
+                    act: ActId(unsigned(act)),
+                    given_up: number(given_up)?,
+                    kept: number(kept)?,
+                })
+            })
+            .collect()
+    }
+}
+
+type StoredAct = (i64, i64, String);
+
+fn stored_act(row: &Row<'_>) -> rusqlite::Result<StoredAct> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn read_act((id, entered_at, entry): StoredAct) -> Result<Act, StoreError> {
+    let entry: Entry = serde_json::from_str(&entry)
+        .map_err(|error| StoreError::Unreadable(format!("act {id}: {error}")))?;
+    Ok(Act {
+        id: ActId(unsigned(id)),
+        entered_at: moment(entered_at)?,
+        entry,
+    })
+}
+
+fn begin(writer: &mut Connection) -> Result<Transaction<'_>, StoreError> {
+    writer
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(unavailable)
+}
+
+fn write_act(
+    transaction: &Transaction<'_>,
+    act: &Act,
+    people: &BTreeSet<PersonalNumber>,
+) -> Result<(), StoreError> {
+    let entry = serde_json::to_string(&act.entry)
+        .map_err(|error| StoreError::Unreadable(error.to_string()))?;
+    let written = || -> rusqlite::Result<()> {
+        let id = integer(act.id.0);
+        transaction
+            .prepare_cached("INSERT INTO act (id, entered_at, entry) VALUES (?, ?, ?)")?
+            .execute(params![id, microseconds(act.entered_at), entry])?;
+        let mut about =
+            transaction.prepare_cached("INSERT INTO act_person (number, act) VALUES (?, ?)")?;
+        for number in people {
+            about.execute([digits(*number), id])?;
+        }
+        Ok(())
+    };
+    written().map_err(unavailable)
+}
+
+/// Whoever looked the number up in the last year is told that it was given up.
+fn tell_users(
+    transaction: &Transaction<'_>,
+    act: &Act,
+    kept: PersonalNumber,
+    given_up: PersonalNumber,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO notice (client, act, given_up, kept) \
+             SELECT DISTINCT client, ?1, ?2, ?3 FROM look_up WHERE number = ?2 AND at >= ?4 ORDER BY client",
+        )?
+        .execute([
+            integer(act.id.0),
+            digits(given_up),
+            digits(kept),
+            microseconds(act.entered_at - USERS_ARE_TOLD_FOR),
+        ])
+        .map(|_| ())
+}
+
+fn acts_about(connection: &Connection, number: PersonalNumber) -> rusqlite::Result<Vec<StoredAct>> {
+    connection
+        .prepare_cached(
+            "SELECT act.id, act.entered_at, act.entry FROM act_person JOIN act ON act.id = act_person.act \
+             WHERE act_person.number = ? ORDER BY act.id",
+        )?
+        .query_map([digits(number)], stored_act)?
+        .collect()
+}
+
+fn record(number: PersonalNumber, rows: Vec<StoredAct>) -> Result<Option<Record>, StoreError> {
+    let acts: Vec<Act> = rows.into_iter().map(read_act).collect::<Result<_, _>>()?;
+    Ok(Record::from_acts(number, &acts))
+}
+
+fn last_act(connection: &Connection) -> rusqlite::Result<ActId> {
+    connection
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM act")?
+        .query_row([], |row| Ok(ActId(unsigned(row.get(0)?))))
+}
+
+fn last_act_about(
+    connection: &Connection,
+    number: PersonalNumber,
+) -> rusqlite::Result<Option<ActId>> {
+    connection
+        .prepare_cached("SELECT max(act) FROM act_person WHERE number = ?")?
+        .query_row([digits(number)], |row| {
+            Ok(row
+                .get::<_, Option<i64>>(0)?
+                .map(|act| ActId(unsigned(act))))
+        })
+}
+
+fn unavailable(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+/// The 14 digits as a number.
+fn digits(number: PersonalNumber) -> i64 {
+    number.as_str().parse().unwrap_or_default()
+}
+
+fn number(digits: i64) -> Result<PersonalNumber, StoreError> {
+    format!("{digits:014}")
+        .parse()
+        .map_err(|error| StoreError::Unreadable(format!("a stored number: {error}")))
+}
+
+fn microseconds(at: OffsetDateTime) -> i64 {
+    i64::try_from(at.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
+}
+
+fn moment(microseconds: i64) -> Result<OffsetDateTime, StoreError> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(microseconds) * 1000)
+        .map_err(|error| StoreError::Unreadable(format!("a stored moment: {error}")))
+}
+
+/// A moment as it is read back.
+fn stored_moment(at: OffsetDateTime) -> OffsetDateTime {
+    moment(microseconds(at)).unwrap_or(at)
+}
+
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+fn count(most: usize) -> i64 {
+    i64::try_from(most).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,60 @@
+//! The file, its settings and its schema.
+
+use std::path::Path;
+use std::time::Duration;
+
+use id_registry::StoreError;
+use rusqlite::{Connection, TransactionBehavior};
+
+/// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_register.sql")];
+
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 64;
+
+pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let failed =
+        |error: rusqlite::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+    let connection = Connection::open(path).map_err(failed)?;
+    connection
+        .busy_timeout(Duration::from_secs(10))
+        .map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA cache_size = -16384; PRAGMA trusted_schema = OFF;",
+        )
+        .map_err(failed)?;
+    Ok(connection)
+}
+
+/// Brings the schema up to this program's.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| StoreError::Unavailable(error.to_string());
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let version: usize = transaction
+        .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+        .map_err(failed)?
+        .try_into()
+        .unwrap_or(usize::MAX);
+    let missing = MIGRATIONS.get(version..).ok_or_else(|| {
+        StoreError::Unreadable(format!(
+            "its schema has version {version}, this program knows {}; use a newer program",
+            MIGRATIONS.len()
+        ))
+    })?;
+    for migration in missing {
+        transaction.execute_batch(migration).map_err(failed)?;
+    }
+    transaction
+        .pragma_update(
+            None,
+            "user_version",
+            i64::try_from(MIGRATIONS.len()).unwrap_or(0),
+        )
+        .map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
