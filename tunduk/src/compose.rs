@@ -18,6 +18,7 @@
 //! ```
 
 mod central;
+mod population;
 mod server_file;
 mod token;
 mod trust;
@@ -88,6 +89,7 @@ impl Country {
             "servers",
             "outside",
             "evidence",
+            "registry",
         ] {
             make_folder(&state.join(folder))?;
         }
@@ -116,6 +118,10 @@ impl Country {
             instance,
             state: state.to_owned(),
         };
+        write(
+            &country.population_access(),
+            population::access(&country.instance).as_bytes(),
+        )?;
         country.write_central(&trust, &servers, &outside, central_port)?;
         country.write_servers(&servers)?;
         country.write_endpoints(&trust, &servers, &outside, central_port)?;
@@ -156,6 +162,24 @@ impl Country {
     #[must_use]
     pub fn central_folder(&self) -> PathBuf {
         self.state.join("central")
+    }
+
+    /// The directory of the registers.
+    #[must_use]
+    pub fn registry_folder(&self) -> PathBuf {
+        self.state.join("registry")
+    }
+
+    /// What each client may see of the population register.
+    #[must_use]
+    pub fn population_access(&self) -> PathBuf {
+        self.registry_folder().join("population-access.toml")
+    }
+
+    /// Whether anybody offers the population register.
+    #[must_use]
+    pub fn has_population_register(&self) -> bool {
+        population::is_offered(&self.instance)
     }
 
     /// Where the trust services listen.

@@ -1,10 +1,16 @@
 //! `tunduk registry-server`: the registers of the demonstration country.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use id_registry::{DEFAULT_SEED, LARGEST_POPULATION, Population};
-use registry_server::Registers;
+use id_registry::{DEFAULT_SEED, LARGEST_POPULATION, Population, Register, demonstration};
+use registry_server::{PopulationRegister, Registers};
+use store_postgres::PostgresRegister;
+use store_sqlite::SqliteRegister;
+
+/// The population register's file in the state directory.
+const DATABASE: &str = "population.sqlite";
 
 /// What `tunduk registry-server` takes.
 #[derive(Debug, Args)]
@@ -20,6 +26,18 @@ enum Action {
         /// Where to listen
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.10:8882")]
         listen: SocketAddr,
+        /// Where the population register keeps its database
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Keep it in PostgreSQL instead: a file with the connection's parameters, as libpq writes them
+        #[arg(long, value_name = "FILE")]
+        postgres: Option<PathBuf>,
+        /// What each client may see of the population register; without it, nobody anything
+        #[arg(long, value_name = "FILE")]
+        access: Option<PathBuf>,
+        /// Fill an empty population register at once, not when it is first asked
+        #[arg(long)]
+        fill: bool,
         /// What the population is computed from
         #[arg(long, default_value_t = DEFAULT_SEED)]
         seed: u64,
@@ -39,14 +57,47 @@ pub async fn run(
 ) -> Result<(), String> {
     let Action::Run {
         listen,
+        state,
+        postgres,
+        access,
+        fill,
         seed,
         residents,
     } = arguments.action;
-    let population = Population::new(seed, residents).map_err(|error| error.to_string())?;
+    let residents = Population::new(seed, residents).map_err(|error| error.to_string())?;
+    let clients = match access {
+        Some(file) => config::read_population_clients(&file).map_err(|error| error.to_string())?,
+        None => Vec::new(),
+    };
+    let register = tokio::task::spawn_blocking(move || open(&state, postgres.as_deref()))
+        .await
+        .map_err(|error| error.to_string())??;
+    let territory = demonstration::territory();
+    let population = PopulationRegister::new(register, clients, territory, Some(residents));
     let listener = registry_server::listen(listen)
         .await
         .map_err(|error| error.to_string())?;
     println!("ready");
-    registry_server::serve(listener, Registers::new(population), stop).await;
+    if fill {
+        let population = population.clone();
+        tokio::spawn(async move {
+            if let Err(error) = population.fill().await {
+                tracing::error!(%error, "the population register could not be filled");
+            }
+        });
+    }
+    registry_server::serve(listener, Registers::new(population, residents), stop).await;
     Ok(())
+}
+
+fn open(state: &Path, postgres: Option<&Path>) -> Result<Box<dyn Register>, String> {
+    if let Some(file) = postgres {
+        let parameters = std::fs::read_to_string(file)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        let register = PostgresRegister::open(parameters.trim());
+        return Ok(Box::new(register.map_err(|error| error.to_string())?));
+    }
+    std::fs::create_dir_all(state).map_err(|error| format!("{}: {error}", state.display()))?;
+    let register = SqliteRegister::open(&state.join(DATABASE));
+    Ok(Box::new(register.map_err(|error| error.to_string())?))
 }

@@ -125,12 +125,19 @@ fn start_trust_server(country: &Country) -> Result<Server, ChildError> {
 }
 
 fn start_registry_server(country: &Country) -> Result<Server, ChildError> {
-    let arguments = [
-        "registry-server".to_owned(),
-        "run".to_owned(),
-        "--listen".to_owned(),
-        country.registry_address().to_string(),
+    let mut arguments: Vec<std::ffi::OsString> = vec![
+        "registry-server".into(),
+        "run".into(),
+        "--listen".into(),
+        country.registry_address().to_string().into(),
+        "--state".into(),
+        country.registry_folder().into_os_string(),
+        "--access".into(),
+        country.population_access().into_os_string(),
     ];
+    if country.has_population_register() {
+        arguments.push("--fill".into());
+    }
     Server::start("registers", arguments, &country.log_of("registry-server"))
 }
 

@@ -1,8 +1,10 @@
 //! Configuration files, read whole and judged before anything starts. An unknown
 //! key stops the start: a misspelt safety setting must not be ignored.
 
+mod population;
 mod server;
 
+pub use population::{PopulationClient, read_population_clients};
 pub use server::{FaultStyle, Language, LogSettings, SecurityServerSettings, version};
 
 use std::path::{Path, PathBuf};

@@ -16,6 +16,7 @@ mod answer;
 mod echo;
 mod licence_document;
 mod multipart;
+mod population;
 mod record;
 mod registers;
 mod soap;
@@ -30,6 +31,7 @@ use tokio::net::TcpListener;
 use transport::{Body, Connection, ServeLimits};
 
 use crate::answer::{XML, answer, refusal};
+pub use population::PopulationRegister;
 pub use registers::{LICENCES_NAMESPACE, POPULATION_NAMESPACE, Registers};
 
 /// Namespace that the echo's WSDL names; the echo itself takes any.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use id_registry::{Customer, Licence, Name, Resident, Territory};
+use id_registry::{Address, Customer, Licence, Name, Relation, Residence, Territory, View};
 
 use crate::soap::element;
 
@@ -41,6 +41,26 @@ impl Record {
         self
     }
 
+    /// Groups under one name, each in an element `item`.
+    pub(crate) fn list(
+        mut self,
+        name: &'static str,
+        item: &'static str,
+        groups: Vec<Self>,
+    ) -> Self {
+        let values = groups.into_iter().map(Value::Group).collect();
+        self.0.push((name.into(), Value::List(item, values)));
+        self
+    }
+
+    /// A text, if there is one.
+    fn perhaps(self, name: &'static str, text: Option<impl Into<String>>) -> Self {
+        match text {
+            Some(text) => self.text(name, text),
+            None => self,
+        }
+    }
+
     /// A text under a name that is not known beforehand; only for JSON.
     pub(crate) fn text_of_any_name(mut self, name: &str, text: &str) -> Self {
         self.0
@@ -52,6 +72,10 @@ impl Record {
         let group = Self::default()
             .text("cyrillic", both.cyrillic.as_str())
             .text("latin", both.latin.as_str());
+        let group = match &both.russian {
+            Some(russian) => group.text("russian", russian.as_str()),
+            None => group,
+        };
         self.group(name, group)
     }
 
@@ -105,44 +129,92 @@ pub(crate) fn json_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A resident.
-pub(crate) fn person(person: &Resident, territory: &Territory) -> Record {
-    let address = &person.address;
+/// What a viewer sees of a person. What is withheld is left out, as is what is not known.
+pub(crate) fn person(view: &View<'_>, territory: &Territory) -> Record {
+    let mut record = Record::default()
+        .text("number", view.number().as_str())
+        .perhaps("sex", view.sex().map(|sex| sex.letter()))
+        .perhaps("bornOn", view.born_on().map(|day| day.to_string()));
+    if let Some(names) = view.names() {
+        record = record
+            .name("familyName", &names.family)
+            .name("givenName", &names.given);
+        if let Some(patronymic) = &names.patronymic {
+            record = record.name("patronymic", patronymic);
+        }
+    }
+    record = record.perhaps("birthPlace", view.birth_place()).perhaps(
+        "citizenship",
+        view.citizenship().map(|country| country.code()),
+    );
+    record = addresses(record, view, territory)
+        .perhaps(
+            "familyStatus",
+            view.civil_status().map(|status| status.as_str()),
+        )
+        .perhaps("diedOn", view.died_on().map(|day| day.to_string()));
+    if let Some(document) = view.documents().first() {
+        let card = Record::default()
+            .text("kind", document.kind.as_str())
+            .text("number", document.number.as_str())
+            .text("issuedOn", document.issued_on.to_string())
+            .perhaps("expiresOn", document.expires_on.map(|day| day.to_string()))
+            .text("authority", document.authority.as_str());
+        record = record.group("document", card);
+    }
+    record
+}
+
+/// The addresses that a viewer sees.
+pub(crate) fn addresses(record: Record, view: &View<'_>, territory: &Territory) -> Record {
+    [
+        ("address", Residence::Registered),
+        ("actualAddress", Residence::Actual),
+    ]
+    .into_iter()
+    .fold(record, |record, (name, residence)| {
+        match view.address(residence) {
+            Some(found) => record.group(name, address(found, territory)),
+            None => record,
+        }
+    })
+}
+
+fn address(address: &Address, territory: &Territory) -> Record {
     let path = territory.path(&address.unit);
     let level = |place: usize| {
         let unit = path.get(place).or(path.last());
         unit.map(|unit| unit.name.as_str()).unwrap_or_default()
     };
-    let mut home = Record::default()
+    Record::default()
+        .text("unit", address.unit.as_str())
         .text("oblast", level(0))
         .text("district", level(1))
         .text("locality", level(2))
         .text("street", address.street.as_str())
-        .text("house", address.house.as_str());
-    if let Some(flat) = &address.flat {
-        home = home.text("flat", flat.as_str());
-    }
-    let mut record = Record::default()
-        .text("number", person.number.as_str())
-        .text("sex", person.sex.letter())
-        .text("bornOn", person.born_on.to_string())
-        .name("familyName", &person.family_name)
-        .name("givenName", &person.given_name)
-        .name("patronymic", &person.patronymic)
-        .text("birthPlace", person.birth_place.as_str())
-        .group("address", home)
-        .text("familyStatus", person.civil_status.as_str());
-    if let Some(document) = &person.document {
-        let mut card = Record::default()
-            .text("number", document.number.as_str())
-            .text("issuedOn", document.issued_on.to_string());
-        if let Some(day) = document.expires_on {
-            card = card.text("expiresOn", day.to_string());
-        }
-        let card = card.text("authority", document.authority.as_str());
-        record = record.group("document", card);
-    }
-    record
+        .text("house", address.house.as_str())
+        .perhaps("flat", address.flat.as_deref())
+}
+
+/// Relatives: how they are related and, where the viewer sees names, who they are.
+pub(crate) fn relations(view: &View<'_>, relatives: &[(Relation, View<'_>)]) -> Record {
+    let items = relatives
+        .iter()
+        .map(|(relation, relative)| {
+            let item = Record::default()
+                .text("relation", relation.as_str())
+                .text("number", relative.number().as_str());
+            match relative.names() {
+                Some(names) => item
+                    .name("familyName", &names.family)
+                    .name("givenName", &names.given),
+                None => item,
+            }
+        })
+        .collect();
+    Record::default()
+        .text("number", view.number().as_str())
+        .list("relations", "relative", items)
 }
 
 /// A driving licence; of the holder only what is printed on it.
@@ -184,27 +256,15 @@ mod tests {
     #[test]
     fn both_forms_hold_the_same_values() {
         let population = Population::demonstration();
-        let licence_found = LicenceRegister::new(population)
+        let found = LicenceRegister::new(population)
             .first_from(0)
             .expect("somebody drives");
-        let territory = id_registry::demonstration::territory();
-        for record in [
-            person(&licence_found.holder, &territory),
-            licence(&licence_found),
-        ] {
-            let read: serde_json::Value = serde_json::from_str(&record.to_json()).expect("JSON");
-            let number = read["number"].as_str().expect("a number");
-            assert!(
-                record
-                    .to_xml()
-                    .contains(&format!("<number>{number}</number>"))
-            );
-        }
-        assert!(
-            licence(&licence_found)
-                .to_xml()
-                .contains("<categories><category>")
-        );
+        let record = licence(&found);
+        let read: serde_json::Value = serde_json::from_str(&record.to_json()).expect("JSON");
+        let number = read["number"].as_str().expect("a number");
+        let xml = record.to_xml();
+        assert!(xml.contains(&format!("<number>{number}</number>")));
+        assert!(xml.contains("<categories><category>"));
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! The population register, the register of driving licences and the bank.
 
-use std::sync::Arc;
-
 use http::{Method, Request, Response, StatusCode};
 use id_registry::{
-    CustomerRegister, LicenceRegister, Name, NumberError, PersonalNumber, Population, Resident,
-    Territory,
+    CustomerRegister, LicenceRegister, NumberError, PersonalNumber, Population, Purpose, StoreError,
 };
 use transport::Body;
+use xroad_id::ClientId;
 
 use crate::answer::{XML, answer, header, json, refusal, refuse_without_xroad};
 use crate::licence_document;
 use crate::multipart;
-use crate::record::{Record, customer, licence, person};
+use crate::population::{Asker, Given, PopulationRegister, Question};
+use crate::record::{Record, customer, licence};
 use crate::soap::{Envelope, element, fault};
 
 /// Namespace of the population register's SOAP messages.
@@ -24,8 +23,8 @@ pub const LICENCES_NAMESPACE: &str = "http://driving-licences.kg.example/v1";
 const LARGEST_REQUEST: usize = 1 << 20;
 
 /// Why a register has no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Refusal {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
     #[error("{0}.")]
     Number(#[from] NumberError),
     #[error("Nobody in the population register holds the number {0}.")]
@@ -40,12 +39,23 @@ enum Refusal {
     NotXRoad(String),
     #[error("{0}.")]
     Unreadable(String),
+    #[error(
+        "The client {0} has no access to this in the population register; the register's owner grants it."
+    )]
+    NotAllowed(String),
+    #[error("The holder locked the number for the purpose {}; only the holder can open it.", .0.as_str())]
+    Locked(Purpose),
+    #[error("The register cannot answer now; ask again later.")]
+    Unavailable(#[from] StoreError),
 }
 
 impl Refusal {
     const fn status(&self) -> StatusCode {
         match self {
             Self::NobodyHolds(_) | Self::NoLicence(_) => StatusCode::NOT_FOUND,
+            Self::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::Locked(_) => StatusCode::CONFLICT,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -59,15 +69,31 @@ impl Refusal {
             Self::Operation(..) => "UnknownOperation",
             Self::NotXRoad(_) => "NotXRoad",
             Self::Unreadable(_) => "UnreadableRequest",
+            Self::NotAllowed(_) => "NotAllowed",
+            Self::Locked(_) => "NumberLocked",
+            Self::Unavailable(_) => "Unavailable",
         }
     }
 
     fn to_fault(&self) -> Response<Body> {
-        let fault = fault(&format!("Client.{}", self.code()), &self.to_string());
+        self.log();
+        let side = match self {
+            Self::Unavailable(_) => "Server",
+            _ => "Client",
+        };
+        let fault = fault(&format!("{side}.{}", self.code()), &self.to_string());
         answer(StatusCode::INTERNAL_SERVER_ERROR, XML, fault)
     }
 
+    /// What is our own fault is told to our own people.
+    fn log(&self) {
+        if let Self::Unavailable(error) = self {
+            tracing::error!(%error, "the population register has no answer");
+        }
+    }
+
     fn to_rest(&self) -> Response<Body> {
+        self.log();
         refusal(self.status(), self.code(), &self.to_string())
     }
 }
@@ -92,48 +118,68 @@ impl SoapAnswer {
 /// All registers of the demonstration country.
 #[derive(Debug, Clone)]
 pub struct Registers {
-    territory: Arc<Territory>,
-    population: Population,
+    population: PopulationRegister,
     licences: LicenceRegister,
     customers: CustomerRegister,
 }
 
 impl Registers {
-    /// The registers over a population.
+    /// The registers: that of the population, and licences and customers among the invented `residents`.
     #[must_use]
-    pub fn new(population: Population) -> Self {
+    pub fn new(population: PopulationRegister, residents: Population) -> Self {
         Self {
-            territory: Arc::new(id_registry::demonstration::territory()),
             population,
-            licences: LicenceRegister::new(population),
-            customers: CustomerRegister::new(population),
+            licences: LicenceRegister::new(residents),
+            customers: CustomerRegister::new(residents),
         }
     }
 
     /// The population register; `path` is what follows `/population/`.
     pub(crate) async fn population(&self, request: Request<Body>, path: &str) -> Response<Body> {
         if path == "soap" {
-            return soap(request, |envelope| self.population_operation(envelope)).await;
+            let population = &self.population;
+            let answer = |(asker, question): (Asker, Question)| async {
+                let operation = soap_operation(&question);
+                let group = matches!(question, Question::Person(_));
+                let found = population.ask(asker, question).await?;
+                let content = if group {
+                    Record::default().group("person", found)
+                } else {
+                    found
+                };
+                Ok(SoapAnswer::of(
+                    POPULATION_NAMESPACE,
+                    operation,
+                    &content.to_xml(),
+                ))
+            };
+            return soap(request, soap_question, answer).await;
         }
         if let Some(refused) = refuse_without_xroad(&request) {
             return refused;
         }
-        match (request.method(), path.split_once('/')) {
-            (&Method::GET, Some(("persons", number))) => match self.find(number) {
-                Ok(found) => json(StatusCode::OK, &person(&found, &self.territory)),
-                Err(refused) => refused.to_rest(),
-            },
-            (&Method::POST, None) if path == "verifications" => {
-                self.verify_json(request.into_body()).await
-            }
-            _ => not_here(),
+        let asked = match rest_asker(&request) {
+            Ok(asker) => rest_question(request, path)
+                .await
+                .map(|question| (asker, question)),
+            Err(refused) => Err(refused),
+        };
+        let (asker, question) = match asked {
+            Ok((asker, Some(question))) => (asker, question),
+            Ok((_, None)) => return not_here(),
+            Err(refused) => return refused.to_rest(),
+        };
+        match self.population.ask(asker, question).await {
+            Ok(found) => json(StatusCode::OK, &found),
+            Err(refused) => refused.to_rest(),
         }
     }
 
     /// The register of driving licences; `path` is what follows `/licences/`.
     pub(crate) async fn licences(&self, request: Request<Body>, path: &str) -> Response<Body> {
         if path == "soap" {
-            return soap(request, |envelope| self.licence_operation(envelope)).await;
+            let read = |envelope: &Envelope<'_>| self.licence_operation(envelope);
+            return soap(request, read, |answer| std::future::ready(Ok(answer))).await;
         }
         if let Some(refused) = refuse_without_xroad(&request) {
             return refused;
@@ -180,40 +226,11 @@ impl Registers {
         }
     }
 
-    fn find(&self, number: &str) -> Result<Resident, Refusal> {
-        let number: PersonalNumber = number.parse()?;
-        self.population
-            .find(&number)
-            .ok_or(Refusal::NobodyHolds(number))
-    }
-
     fn licence(&self, number: &str) -> Result<id_registry::Licence, Refusal> {
         let number: PersonalNumber = number.parse()?;
         self.licences
             .of_person(&number)
             .ok_or(Refusal::NoLicence(number))
-    }
-
-    fn population_operation(&self, envelope: &Envelope<'_>) -> Result<SoapAnswer, Refusal> {
-        match envelope.operation() {
-            (POPULATION_NAMESPACE, operation @ "personByNumber") => {
-                let found = self.find(value(envelope, "number")?)?;
-                let content = Record::default()
-                    .group("person", person(&found, &self.territory))
-                    .to_xml();
-                Ok(SoapAnswer::of(POPULATION_NAMESPACE, operation, &content))
-            }
-            (POPULATION_NAMESPACE, operation @ "verifyPerson") => {
-                let matches = self.matches(
-                    value(envelope, "number")?,
-                    value(envelope, "familyName")?,
-                    value(envelope, "givenName")?,
-                )?;
-                let content = Record::default().truth("matches", matches).to_xml();
-                Ok(SoapAnswer::of(POPULATION_NAMESPACE, operation, &content))
-            }
-            (namespace, operation) => Err(Refusal::Operation(namespace.into(), operation.into())),
-        }
     }
 
     fn licence_operation(&self, envelope: &Envelope<'_>) -> Result<SoapAnswer, Refusal> {
@@ -238,32 +255,6 @@ impl Registers {
             (namespace, operation) => Err(Refusal::Operation(namespace.into(), operation.into())),
         }
     }
-
-    fn matches(&self, number: &str, family: &str, given: &str) -> Result<bool, Refusal> {
-        let number: PersonalNumber = number.parse()?;
-        // Whether the number exists is not told: the answer is no in both cases.
-        Ok(self.population.find(&number).is_some_and(|found| {
-            is_name(&found.family_name, family) && is_name(&found.given_name, given)
-        }))
-    }
-
-    async fn verify_json(&self, body: Body) -> Response<Body> {
-        let bytes = match body.collect(LARGEST_REQUEST).await {
-            Ok(bytes) => bytes,
-            Err(error) => return Refusal::Unreadable(error.to_string()).to_rest(),
-        };
-        let read: serde_json::Value = match serde_json::from_slice(&bytes) {
-            Ok(read) => read,
-            Err(error) => return Refusal::Unreadable(error.to_string()).to_rest(),
-        };
-        let text = |name: &'static str| read[name].as_str().ok_or(Refusal::Missing(name));
-        let verdict = text("number")
-            .and_then(|number| self.matches(number, text("familyName")?, text("givenName")?));
-        match verdict {
-            Ok(matches) => json(StatusCode::OK, &Record::default().truth("matches", matches)),
-            Err(refused) => refused.to_rest(),
-        }
-    }
 }
 
 fn not_here() -> Response<Body> {
@@ -274,9 +265,116 @@ fn not_here() -> Response<Body> {
     )
 }
 
-fn is_name(name: &Name, given: &str) -> bool {
-    let given = given.trim().to_lowercase();
-    name.cyrillic.to_lowercase() == given || name.latin.to_lowercase() == given
+/// The operation of a SOAP request: its name is the question's.
+const fn soap_operation(question: &Question) -> &'static str {
+    match question {
+        Question::Person(_) => "personByNumber",
+        Question::Verify(_) => "verifyPerson",
+        Question::Relations(_) => "relationsByNumber",
+        Question::Address(_) => "addressByNumber",
+        Question::Changes(_) => "changesSince",
+        Question::Notices(_) => "noticesSince",
+    }
+}
+
+fn soap_question(envelope: &Envelope<'_>) -> Result<(Asker, Question), Refusal> {
+    let number = || Ok::<PersonalNumber, Refusal>(value(envelope, "number")?.parse()?);
+    let after = || {
+        let text = value(envelope, "after")?;
+        text.parse().map_err(|_| Refusal::Missing("after"))
+    };
+    let given = |name: &str| {
+        let value = envelope.value(name).filter(|value| !value.is_empty());
+        value.map(str::to_owned)
+    };
+    let question = match envelope.operation() {
+        (POPULATION_NAMESPACE, "personByNumber") => Question::Person(number()?),
+        (POPULATION_NAMESPACE, "relationsByNumber") => Question::Relations(number()?),
+        (POPULATION_NAMESPACE, "addressByNumber") => Question::Address(number()?),
+        (POPULATION_NAMESPACE, "changesSince") => Question::Changes(after()?),
+        (POPULATION_NAMESPACE, "noticesSince") => Question::Notices(after()?),
+        (POPULATION_NAMESPACE, "verifyPerson") => Question::Verify(Given {
+            number: number()?,
+            family_name: value(envelope, "familyName")?.to_owned(),
+            given_name: value(envelope, "givenName")?.to_owned(),
+            born_on: given("bornOn"),
+            document: given("documentNumber"),
+        }),
+        (namespace, operation) => {
+            return Err(Refusal::Operation(namespace.into(), operation.into()));
+        }
+    };
+    let part = |name: &str| envelope.header(&format!("client/{name}"));
+    let member = ClientId::member(
+        part("xRoadInstance"),
+        part("memberClass"),
+        part("memberCode"),
+    );
+    let client = match part("subsystemCode") {
+        "" => member,
+        code => member.and_then(|member| member.with_subsystem(code)),
+    };
+    let client =
+        client.map_err(|error| Refusal::Unreadable(format!("the header client: {error}")))?;
+    let asker = Asker {
+        client: client.path(),
+        user: envelope.header("userId").to_owned(),
+        issue: envelope.header("issue").to_owned(),
+        query_id: envelope.header("id").to_owned(),
+    };
+    Ok((asker, question))
+}
+
+fn rest_asker(request: &Request<Body>) -> Result<Asker, Refusal> {
+    let client = ClientId::from_path(header(request, "x-road-client"))
+        .map_err(|error| Refusal::Unreadable(format!("the header X-Road-Client: {error}")))?;
+    Ok(Asker {
+        client: client.path(),
+        user: header(request, "x-road-userid").to_owned(),
+        issue: header(request, "x-road-issue").to_owned(),
+        query_id: header(request, "x-road-id").to_owned(),
+    })
+}
+
+/// The question of a REST request; none for a path that is not here.
+async fn rest_question(request: Request<Body>, path: &str) -> Result<Option<Question>, Refusal> {
+    let parts: Vec<&str> = path.split('/').collect();
+    let after = || {
+        let query = request.uri().query().unwrap_or_default();
+        let after = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("after="));
+        let after = after.ok_or(Refusal::Missing("after"))?;
+        after.parse().map_err(|_| Refusal::Missing("after"))
+    };
+    Ok(Some(match (request.method(), parts.as_slice()) {
+        (&Method::GET, ["persons", number]) => Question::Person(number.parse()?),
+        (&Method::GET, ["persons", number, "relations"]) => Question::Relations(number.parse()?),
+        (&Method::GET, ["persons", number, "address"]) => Question::Address(number.parse()?),
+        (&Method::GET, ["changes"]) => Question::Changes(after()?),
+        (&Method::GET, ["notices"]) => Question::Notices(after()?),
+        (&Method::POST, ["verifications"]) => Question::Verify(given(request.into_body()).await?),
+        _ => return Ok(None),
+    }))
+}
+
+async fn given(body: Body) -> Result<Given, Refusal> {
+    let unreadable = |error: &dyn std::fmt::Display| Refusal::Unreadable(error.to_string());
+    let bytes = body
+        .collect(LARGEST_REQUEST)
+        .await
+        .map_err(|error| unreadable(&error))?;
+    let read: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
+    let perhaps = |name: &str| read[name].as_str().map(str::to_owned);
+    let text = |name: &'static str| perhaps(name).ok_or(Refusal::Missing(name));
+    Ok(Given {
+        number: text("number")?.parse()?,
+        family_name: text("familyName")?,
+        given_name: text("givenName")?,
+        born_on: perhaps("bornOn"),
+        document: perhaps("documentNumber"),
+    })
 }
 
 fn value<'e>(envelope: &'e Envelope<'_>, name: &'static str) -> Result<&'e str, Refusal> {
@@ -286,11 +384,12 @@ fn value<'e>(envelope: &'e Envelope<'_>, name: &'static str) -> Result<&'e str, 
         .ok_or(Refusal::Missing(name))
 }
 
-/// Answers a SOAP request of at most [`LARGEST_REQUEST`] bytes; attachments of
-/// the request are not looked at.
-async fn soap(
+/// Answers a SOAP request of at most [`LARGEST_REQUEST`] bytes: `read` takes the question out of it, `answer` answers.
+/// Attachments of the request are not looked at.
+async fn soap<Q, F: Future<Output = Result<SoapAnswer, Refusal>>>(
     request: Request<Body>,
-    operation: impl FnOnce(&Envelope<'_>) -> Result<SoapAnswer, Refusal>,
+    read: impl FnOnce(&Envelope<'_>) -> Result<Q, Refusal>,
+    answer: impl FnOnce(Q) -> F,
 ) -> Response<Body> {
     if request.method() != Method::POST {
         return refusal(
@@ -300,16 +399,17 @@ async fn soap(
         );
     }
     let boundary = multipart::boundary(header(&request, "content-type")).map(str::to_owned);
-    match answer_soap(request.into_body(), boundary.as_deref(), operation).await {
+    match answer_soap(request.into_body(), boundary.as_deref(), read, answer).await {
         Ok(response) => response,
         Err(refused) => refused.to_fault(),
     }
 }
 
-async fn answer_soap(
+async fn answer_soap<Q, F: Future<Output = Result<SoapAnswer, Refusal>>>(
     body: Body,
     boundary: Option<&str>,
-    operation: impl FnOnce(&Envelope<'_>) -> Result<SoapAnswer, Refusal>,
+    read: impl FnOnce(&Envelope<'_>) -> Result<Q, Refusal>,
+    answer_it: impl FnOnce(Q) -> F,
 ) -> Result<Response<Body>, Refusal> {
     let unreadable = |error: &dyn std::fmt::Display| Refusal::Unreadable(error.to_string());
     let bytes = body
@@ -326,7 +426,7 @@ async fn answer_soap(
     if !missing.is_empty() {
         return Err(Refusal::NotXRoad(missing.join(", ")));
     }
-    let given = operation(&envelope)?;
+    let given = answer_it(read(&envelope)?).await?;
     let message = envelope.answer(&given.content);
     Ok(match given.attachment {
         None => answer(StatusCode::OK, XML, message),

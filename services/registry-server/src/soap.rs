@@ -32,6 +32,7 @@ pub(crate) struct Envelope<'a> {
     namespace: String,
     local_name: String,
     headers: Vec<String>,
+    header_values: Vec<(String, String)>,
     values: Vec<(String, String)>,
 }
 
@@ -57,6 +58,8 @@ struct Scan {
     depth: usize,
     part: Part,
     headers: Vec<String>,
+    header: String,
+    header_values: Vec<(String, String)>,
     values: Vec<(String, String)>,
     text: String,
     body_starts: Option<usize>,
@@ -157,6 +160,15 @@ impl<'a> Envelope<'a> {
             .map(|(_, value)| value.trim())
     }
 
+    /// The text of an X-Road header field; `client/memberCode` is an element inside `client`. Empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.header_values
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.trim())
+            .unwrap_or_default()
+    }
+
     /// The X-Road header fields that a request must have (PR-MESS section 2.2)
     /// and this one has not.
     pub(crate) fn missing_headers(&self) -> Vec<&'static str> {
@@ -212,8 +224,12 @@ impl Scan {
                 self.body_starts = Some(to);
             }
             1 => return Err(SoapError::Body),
-            2 if self.part == Part::Header && namespace == XROAD => {
-                self.headers.push(local.to_owned())
+            2 if self.part == Part::Header => {
+                self.header.clear();
+                if namespace == XROAD {
+                    self.header.push_str(local);
+                    self.headers.push(local.to_owned());
+                }
             }
             2 if self.part == Part::Body => {
                 if self.wrapper.is_some() {
@@ -240,6 +256,17 @@ impl Scan {
                 self.part = Part::Outside;
             }
             1 => self.part = Part::Outside,
+            2 | 3 if self.part == Part::Header && !self.header.is_empty() => {
+                if self.header_values.len() == MAX_VALUES {
+                    return Err(SoapError::TooLarge);
+                }
+                let name = match self.depth {
+                    2 => self.header.clone(),
+                    _ => format!("{}/{local}", self.header),
+                };
+                self.header_values
+                    .push((name, std::mem::take(&mut self.text)));
+            }
             2 if self.part == Part::Body && name_end > 0 => self.wrapper_name_ends.push(name_end),
             depth if depth > 2 && self.part == Part::Body => {
                 if self.values.len() == MAX_VALUES {
@@ -267,6 +294,7 @@ impl Scan {
             namespace,
             local_name,
             headers: self.headers,
+            header_values: self.header_values,
             values: self.values,
         })
     }
@@ -313,6 +341,14 @@ mod tests {
         assert_eq!(envelope.value("e"), Some(""));
         assert_eq!(envelope.value("other"), None);
         assert!(envelope.missing_headers().is_empty());
+        assert_eq!(
+            (envelope.header("client"), envelope.header("id")),
+            ("c", "1")
+        );
+        assert_eq!(
+            (envelope.header("other"), envelope.header("service/a")),
+            ("", "")
+        );
     }
 
     #[test]

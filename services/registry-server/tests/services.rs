@@ -3,12 +3,93 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use id_registry::{LicenceRegister, Population};
-use registry_server::{ECHO_NAMESPACE, LICENCES_NAMESPACE, POPULATION_NAMESPACE, Registers};
+use config::PopulationClient;
+use id_registry::{
+    Detail, Entry, Event, Grant, LicenceRegister, LockState, LookUp, Officer, OpaqueSerial,
+    PersonalNumber, Population, ProtectionKind, Register, Rules, decide, demonstration,
+};
+use registry_server::{
+    ECHO_NAMESPACE, LICENCES_NAMESPACE, POPULATION_NAMESPACE, PopulationRegister, Registers,
+};
+use store_sqlite::SqliteRegister;
+use time::OffsetDateTime;
+use xroad_id::ClientId;
 
-/// The registers on a free port; they end with the test process.
-fn start() -> SocketAddr {
+const BANK: &str = "KG/COM/80000001/bank";
+const AUTHORITY: &str = "KG/GOV/70000009/social";
+
+/// The registers on a free port over a database of their own; they end with the test process.
+struct Running {
+    address: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+impl Running {
+    /// Another program at the same database.
+    fn register(&self) -> SqliteRegister {
+        SqliteRegister::open(&self.folder.path().join("population.sqlite")).expect("a register")
+    }
+
+    fn enter(&self, event: Event) {
+        let register = self.register();
+        let territory = demonstration::territory();
+        let rules = Rules {
+            numbers: &OpaqueSerial,
+            territory: &territory,
+            cooling_off: time::Duration::DAY,
+        };
+        let now = OffsetDateTime::now_utc();
+        let entry = Entry {
+            event,
+            effective: id_registry::day_of(now),
+            reference: "1".into(),
+            officer: Officer {
+                office: "zags-1".into(),
+                name: "7".into(),
+            },
+        };
+        let decided = decide(entry, now, rules, &register).expect("right");
+        register.enter(&decided).expect("entered");
+    }
+
+    fn looks(&self, number: PersonalNumber) -> Vec<LookUp> {
+        self.register().look_ups(number, 100).expect("look-ups")
+    }
+}
+
+fn clients() -> Vec<PopulationClient> {
+    let client = |id: &str, details: &[Detail]| PopulationClient {
+        client: ClientId::from_path(id).expect("a client"),
+        grant: Grant {
+            details: details.iter().copied().collect(),
+            ..Grant::default()
+        },
+        verify: true,
+        changes: false,
+        purpose: None,
+    };
+    let seen = [
+        Detail::Names,
+        Detail::BornOn,
+        Detail::Address,
+        Detail::Relations,
+    ];
+    vec![
+        PopulationClient {
+            purpose: Some("credit".parse().expect("a purpose")),
+            ..client(BANK, &[Detail::Names])
+        },
+        PopulationClient {
+            changes: true,
+            ..client(AUTHORITY, &seen)
+        },
+    ]
+}
+
+fn start() -> Running {
     let (sender, receiver) = std::sync::mpsc::channel();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("population.sqlite");
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -21,11 +102,17 @@ fn start() -> SocketAddr {
             sender
                 .send(listener.local_addr().expect("an address"))
                 .expect("somebody waits");
-            let registers = Registers::new(Population::demonstration());
+            let register = Box::new(SqliteRegister::open(&file).expect("a register"));
+            let residents = Population::new(id_registry::DEFAULT_SEED, 400).expect("few");
+            let territory = demonstration::territory();
+            let population =
+                PopulationRegister::new(register, clients(), territory, Some(residents));
+            let registers = Registers::new(population, Population::demonstration());
             registry_server::serve(listener, registers, std::future::pending()).await;
         });
     });
-    receiver.recv().expect("an address")
+    let address = receiver.recv().expect("an address");
+    Running { address, folder }
 }
 
 struct Answer {
@@ -96,14 +183,17 @@ const XROAD: &str = "X-Road-Client: KG/COM/80000001/bank\r\nX-Road-Id: 1\r\n";
 fn envelope(namespace: &str, operation: &str, content: &str) -> String {
     format!(
         "<soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:x=\"http://x-road.eu/xsd/xroad.xsd\">\
-         <soap:Header><x:client/><x:service/><x:id>4</x:id><x:protocolVersion>4.0</x:protocolVersion></soap:Header>\
+         <soap:Header><x:client xmlns:i=\"http://x-road.eu/xsd/identifiers\"><i:xRoadInstance>KG</i:xRoadInstance>\
+         <i:memberClass>COM</i:memberClass><i:memberCode>80000001</i:memberCode><i:subsystemCode>bank</i:subsystemCode>\
+         </x:client><x:service/><x:userId>KG12</x:userId><x:id>4</x:id><x:protocolVersion>4.0</x:protocolVersion></soap:Header>\
          <soap:Body><q:{operation} xmlns:q=\"{namespace}\">{content}</q:{operation}></soap:Body></soap:Envelope>"
     )
 }
 
 #[test]
 fn population_over_rest_and_soap() {
-    let address = start();
+    let running = start();
+    let address = running.address;
     let person = Population::demonstration().person(123).expect("somebody");
     let number = person.number;
     let answer = ask(
@@ -173,9 +263,262 @@ fn population_over_rest_and_soap() {
     assert_eq!(answer.json()["matches"], false);
 }
 
+const SOCIAL: &str = "X-Road-Client: KG/GOV/70000009/social\r\nX-Road-Id: q7\r\nX-Road-UserId: KG34\r\n\
+     X-Road-Issue: benefit\r\n";
+
+/// A mother, a father and a child: residents 4, 5 and 6.
+fn household() -> [PersonalNumber; 3] {
+    let number = |place| {
+        Population::demonstration()
+            .person(place)
+            .expect("somebody")
+            .number
+    };
+    [number(5), number(4), number(6)]
+}
+
+fn get(running: &Running, path: &str, headers: &str) -> Answer {
+    ask(
+        running.address,
+        &format!("GET /population/{path}"),
+        headers,
+        b"",
+    )
+}
+
+#[test]
+fn a_client_sees_what_it_was_granted_and_every_look_is_kept() {
+    let running = start();
+    let [mother, father, child] = household();
+    let bank = get(&running, &format!("persons/{child}"), XROAD).json();
+    let names: Vec<&String> = bank.as_object().expect("an object").keys().collect();
+    assert_eq!(names, ["familyName", "givenName", "number", "patronymic"]);
+    let social = get(&running, &format!("persons/{child}"), SOCIAL).json();
+    assert!(social["bornOn"].is_string() && social["address"]["oblast"].is_string());
+    assert!(social["document"].is_null() && social["sex"].is_null());
+
+    let relations = get(&running, &format!("persons/{child}/relations"), SOCIAL).json();
+    let all: Vec<(&str, &str)> = relations["relations"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|one| Some((one["relation"].as_str()?, one["number"].as_str()?)))
+        .collect();
+    assert_eq!(
+        all,
+        [("mother", mother.as_str()), ("father", father.as_str())]
+    );
+    let refused = get(&running, &format!("persons/{child}/relations"), XROAD);
+    assert_eq!(
+        (refused.status, refused.json()["error"].as_str()),
+        (403, Some("NotAllowed"))
+    );
+    let address = get(&running, &format!("persons/{child}/address"), SOCIAL).json();
+    assert_eq!(address["address"], social["address"]);
+    let stranger = "X-Road-Client: KG/COM/1/a\r\nX-Road-Id: 1\r\n";
+    assert_eq!(
+        get(&running, &format!("persons/{child}"), stranger).status,
+        403
+    );
+    assert_eq!(get(&running, "changes?after=0", XROAD).status, 403);
+
+    let looks = running.looks(child);
+    assert_eq!(looks.len(), 4, "{looks:?}");
+    let last = &looks[0];
+    assert_eq!(
+        (
+            last.client.as_str(),
+            last.user.as_str(),
+            last.purpose.as_str(),
+            last.service.as_str(),
+            last.query_id.as_str()
+        ),
+        (AUTHORITY, "KG34", "benefit", "address", "q7")
+    );
+    assert_eq!(looks[3].client, BANK);
+}
+
+#[test]
+fn acts_are_seen_at_once_in_every_service() {
+    let running = start();
+    let [mother, father, child] = household();
+    let path = format!("persons/{father}");
+    assert_eq!(get(&running, &path, XROAD).status, 200);
+    let before = get(&running, "changes?after=0", SOCIAL).json();
+    assert_eq!(before["changes"].as_array().map(Vec::len), Some(400));
+    let after = format!("changes?after={}", before["last"]);
+    assert_eq!(
+        get(&running, &after, SOCIAL).json()["changes"]
+            .as_array()
+            .map(Vec::len),
+        Some(0)
+    );
+
+    // A locked number is not used for what it was locked for.
+    let lock = |state| Event::Lock {
+        person: father,
+        purpose: "credit".parse().expect("a purpose"),
+        state,
+    };
+    running.enter(lock(LockState::Locked));
+    let locked = get(&running, &path, XROAD);
+    assert_eq!(
+        (locked.status, locked.json()["error"].as_str()),
+        (409, Some("NumberLocked"))
+    );
+    assert_eq!(get(&running, &path, SOCIAL).status, 200);
+    let for_credit = SOCIAL.replace("benefit", "credit");
+    assert_eq!(get(&running, &path, &for_credit).status, 409);
+
+    // A protected witness is nobody, in every service and in the same words.
+    let protect = |person, kind| Event::Protection {
+        person,
+        kind,
+        against: None,
+        active: true,
+    };
+    running.enter(protect(mother, ProtectionKind::Witness));
+    let nobody = PersonalNumber::compose(mother.sex(), mother.birth_date().expect("a day"), 1);
+    for service in ["", "/relations", "/address"] {
+        let hidden = get(&running, &format!("persons/{mother}{service}"), SOCIAL);
+        let unknown = get(&running, &format!("persons/{nobody}{service}"), SOCIAL);
+        assert_eq!((hidden.status, unknown.status), (404, 404));
+        let same = hidden.text().replace(mother.as_str(), nobody.as_str());
+        assert_eq!(same, unknown.text());
+    }
+    let relations = get(&running, &format!("persons/{child}/relations"), SOCIAL).text();
+    assert!(!relations.contains(mother.as_str()) && relations.contains(father.as_str()));
+    let changes = get(&running, &after, SOCIAL).text();
+    assert!(
+        changes.contains(father.as_str()) && !changes.contains(mother.as_str()),
+        "{changes}"
+    );
+    let names = Population::demonstration().person(5).expect("the mother");
+    let given = format!(
+        "{{\"number\":\"{mother}\",\"familyName\":\"{}\",\"givenName\":\"{}\"}}",
+        names.family_name.cyrillic, names.given_name.cyrillic
+    );
+    let verdict = ask(
+        running.address,
+        "POST /population/verifications",
+        SOCIAL,
+        given.as_bytes(),
+    );
+    assert_eq!(verdict.json()["matches"], false);
+
+    running.enter(protect(child, ProtectionKind::HiddenWhereabouts));
+    let hidden = get(&running, &format!("persons/{child}"), SOCIAL).json();
+    assert!(hidden["address"].is_null() && hidden["bornOn"].is_string());
+    let address = get(&running, &format!("persons/{child}/address"), SOCIAL).json();
+    assert!(address["address"].is_null());
+}
+
+#[test]
+fn a_number_that_was_given_up_still_answers_and_its_users_are_told() {
+    let running = start();
+    let [_, father, _] = household();
+    assert_eq!(
+        get(&running, &format!("persons/{father}"), XROAD).status,
+        200
+    );
+    let double = PersonalNumber::compose(father.sex(), father.birth_date().expect("a day"), 7);
+    let record = id_registry::Records::record(&running.register(), father)
+        .expect("read")
+        .expect("there");
+    running.enter(Event::Enrolment {
+        person: id_registry::NewPerson {
+            number: double,
+            names: record.names().expect("a name").clone(),
+            sex: double.sex(),
+            born_on: double.birth_date().expect("a day"),
+            birth_place: "Ош".into(),
+            citizenship: id_registry::Citizenship::Of("KGZ".into()),
+        },
+    });
+    running.enter(Event::Merge {
+        kept: double,
+        given_up: father,
+        carried: vec![],
+    });
+    let answer = get(&running, &format!("persons/{father}"), XROAD).json();
+    assert_eq!(answer["number"], double.as_str());
+    let notices = get(&running, "notices?after=0", XROAD).json();
+    assert_eq!(notices["notices"][0]["givenUp"], father.as_str());
+    assert_eq!(notices["notices"][0]["kept"], double.as_str());
+    let told = get(&running, "notices?after=0", SOCIAL).json();
+    assert_eq!(told["notices"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn every_operation_over_soap() {
+    let running = start();
+    let [_, _, child] = household();
+    for (operation, content, expected) in [
+        (
+            "relationsByNumber",
+            format!("<number>{child}</number>"),
+            "Client.NotAllowed",
+        ),
+        (
+            "addressByNumber",
+            format!("<number>{child}</number>"),
+            "Client.NotAllowed",
+        ),
+        (
+            "changesSince",
+            "<after>0</after>".into(),
+            "Client.NotAllowed",
+        ),
+        (
+            "noticesSince",
+            "<after>0</after>".into(),
+            "<notices></notices>",
+        ),
+        (
+            "noticesSince",
+            "<after>x</after>".into(),
+            "Client.MissingValue",
+        ),
+    ] {
+        let mut request = envelope(POPULATION_NAMESPACE, operation, &content);
+        let bank = ask(
+            running.address,
+            "POST /population/soap",
+            "Content-Type: text/xml\r\n",
+            request.as_bytes(),
+        );
+        assert!(
+            bank.text().contains(expected),
+            "{operation}: {}",
+            bank.text()
+        );
+        if expected != "Client.NotAllowed" {
+            continue;
+        }
+        request = request
+            .replace(">COM<", ">GOV<")
+            .replace(">80000001<", ">70000009<")
+            .replace(">bank<", ">social<");
+        let social = ask(
+            running.address,
+            "POST /population/soap",
+            "Content-Type: text/xml\r\n",
+            request.as_bytes(),
+        );
+        assert_eq!(social.status, 200, "{}", social.text());
+        assert!(
+            social.text().contains(&format!("<r:{operation}Response")),
+            "{}",
+            social.text()
+        );
+    }
+    assert_eq!(running.looks(child)[0].user, "KG12");
+}
+
 #[test]
 fn refusals() {
-    let address = start();
+    let running = start();
+    let address = running.address;
     let person = Population::demonstration().person(5).expect("somebody");
     let serial = (person.number.serial() + 1) % 100_000;
     let nobody = id_registry::PersonalNumber::compose(person.sex, person.born_on, serial);
@@ -233,7 +576,8 @@ fn refusals() {
 
 #[test]
 fn a_licence_and_its_document() {
-    let address = start();
+    let running = start();
+    let address = running.address;
     let licence = LicenceRegister::new(Population::demonstration())
         .first_from(0)
         .expect("somebody drives");
@@ -286,7 +630,8 @@ fn a_licence_and_its_document() {
 
 #[test]
 fn echoes() {
-    let address = start();
+    let running = start();
+    let address = running.address;
     let request = envelope("urn:any", "thing", "<a>ү</a>");
     let answer = ask(
         address,
