@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use asic::hash_chain::{BatchTree, Names, single};
@@ -19,6 +21,29 @@ const BATCH: usize = 50;
 
 /// Most messages that wait for a batch.
 const WAITING: usize = 4096;
+
+/// Longest time that messages are gathered for a signature.
+const WINDOW: Duration = Duration::from_millis(3);
+
+/// How soon those go on whose signature is made: nanoseconds, smoothed.
+#[derive(Default)]
+struct Lag(AtomicU64);
+
+impl Lag {
+    fn resumed(&self, answered: Instant) {
+        let lag = answered.elapsed().as_nanos() as u64;
+        let smoothed = self.0.load(Ordering::Relaxed);
+        // Samples that get lost between the two steps do no harm.
+        self.0
+            .store(smoothed - smoothed / 8 + lag / 8, Ordering::Relaxed);
+    }
+
+    /// How long messages are gathered: a part of what they wait for a processor anyway. With
+    /// time to spare that is nothing; on a busy machine a signature less is time for all.
+    fn window(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed) / 2).min(WINDOW)
+    }
+}
 
 /// A template and the last moment for which its status answers are fresh.
 struct Prepared {
@@ -75,7 +100,8 @@ impl Key {
     fn sign_batch(&self, batch: Vec<Waiting>) {
         if let [_] = batch.as_slice() {
             for waiting in batch {
-                let _ = waiting.answer.send(self.sign_one(&waiting.digests));
+                let signed = self.sign_one(&waiting.digests);
+                let _ = waiting.answer.send((signed, Instant::now()));
             }
             return;
         }
@@ -96,17 +122,18 @@ impl Key {
         match signed {
             Ok((signature, chains)) => {
                 let result = Bytes::from(chains.result);
+                let time = Instant::now();
                 for (waiting, chain) in batch.into_iter().zip(chains.chains) {
                     let parts = SignedParts {
                         signature: signature.clone(),
                         hash_chain: Some((result.clone(), chain.into())),
                     };
-                    let _ = waiting.answer.send(Ok(parts));
+                    let _ = waiting.answer.send((Ok(parts), time));
                 }
             }
             Err(refusal) => {
                 for waiting in batch {
-                    let _ = waiting.answer.send(Err(refusal.clone()));
+                    let _ = waiting.answer.send((Err(refusal.clone()), Instant::now()));
                 }
             }
         }
@@ -115,14 +142,23 @@ impl Key {
 
 struct Waiting {
     digests: Vec<Digest>,
-    answer: oneshot::Sender<Result<SignedParts, Refusal>>,
+    answer: oneshot::Sender<Signed>,
+}
+
+/// What became of a message, and when.
+type Signed = (Result<SignedParts, Refusal>, Instant);
+
+/// Where messages wait for the signing thread.
+struct Batches {
+    queue: SyncSender<Waiting>,
+    lag: Arc<Lag>,
 }
 
 /// Signs on behalf of one member.
 pub struct MemberSigner {
     member: ClientId,
     key: Arc<Key>,
-    batches: Option<SyncSender<Waiting>>,
+    batches: Option<Batches>,
 }
 
 impl MemberSigner {
@@ -145,12 +181,14 @@ impl MemberSigner {
             prepared: ArcSwapOption::empty(),
         });
         let batches = if batch {
-            let (sender, receiver) = sync_channel(WAITING);
+            let (queue, receiver) = sync_channel(WAITING);
             let key = Arc::clone(&key);
+            let lag = Arc::new(Lag::default());
+            let observed = Arc::clone(&lag);
             std::thread::Builder::new()
                 .name("batch-signer".into())
-                .spawn(move || sign_batches(&key, &receiver))?;
-            Some(sender)
+                .spawn(move || sign_batches(&key, &receiver, &observed))?;
+            Some(Batches { queue, lag })
         } else {
             None
         };
@@ -210,7 +248,7 @@ impl MemberSigner {
             digests: digests.to_vec(),
             answer,
         };
-        batches.try_send(waiting).map_err(|error| {
+        batches.queue.try_send(waiting).map_err(|error| {
             Refusal::Signing(
                 match error {
                     TrySendError::Full(_) => "too many messages wait for a signature",
@@ -219,17 +257,26 @@ impl MemberSigner {
                 .into(),
             )
         })?;
-        signed
+        let (signed, time) = signed
             .await
-            .map_err(|_| Refusal::Signing("the signing thread has ended".into()))?
+            .map_err(|_| Refusal::Signing("the signing thread has ended".into()))?;
+        batches.lag.resumed(time);
+        signed
     }
 }
 
-fn sign_batches(key: &Key, receiver: &Receiver<Waiting>) {
+fn sign_batches(key: &Key, receiver: &Receiver<Waiting>, lag: &Lag) {
     while let Ok(first) = receiver.recv() {
+        let until = Instant::now() + lag.window();
         let mut batch = vec![first];
         while batch.len() < BATCH
-            && let Ok(next) = receiver.try_recv()
+            && let Some(next) = receiver.try_recv().ok().or_else(|| {
+                let left = until.saturating_duration_since(Instant::now());
+                // To sleep for less takes longer.
+                (left > Duration::from_micros(50))
+                    .then(|| receiver.recv_timeout(left).ok())
+                    .flatten()
+            })
         {
             batch.push(next);
         }
