@@ -9,6 +9,7 @@ pub type Target = fn(&[u8]);
 /// The name of each target and its function.
 pub const TARGETS: &[(&str, Target)] = &[
     ("certificate", certificate),
+    ("cms", cms),
     ("certification_request", certification_request),
     ("ocsp_request", ocsp_request),
     ("ocsp_response", ocsp_response),
@@ -63,4 +64,13 @@ pub fn pem_text(data: &[u8]) {
         );
     }
     let _ = Certificate::all_from_pem(data);
+}
+
+/// A detached CMS signature.
+pub fn cms(data: &[u8]) {
+    if let Ok(signature) = pki::cms::Signature::decode(data) {
+        let digest = pki::DigestAlgorithm::Sha256.digest(b"content");
+        let _ = signature.verify(&digest);
+        let _ = signature.with_time_stamp(&[0x30, 0x00]);
+    }
 }

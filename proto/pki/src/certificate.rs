@@ -19,6 +19,9 @@ pub const MAX_EXTENSIONS: usize = 64;
 /// Longest serial number in bytes: RFC 5280 has 20, some authorities one or two more.
 pub const MAX_SERIAL_LENGTH: usize = 40;
 
+/// Most certificate policies that a certificate may name.
+pub const MAX_POLICIES: usize = 32;
+
 /// id-ce-* that end in these octets behind `2.5.29`.
 pub(crate) mod extension {
     pub(crate) const SUBJECT_KEY_IDENTIFIER: &[u8] = &[0x55, 0x1d, 0x0e];
@@ -173,6 +176,7 @@ struct Extensions {
     subject_key_identifier: Option<Box<[u8]>>,
     authority_key_identifier: Option<Box<[u8]>>,
     dns_names: Vec<String>,
+    policies: Vec<String>,
     // A critical extension, or name constraints, that we do not process.
     unprocessed: bool,
 }
@@ -404,6 +408,12 @@ impl Certificate {
         &self.0.extensions.dns_names
     }
 
+    /// The policies under which it was issued, dotted; empty if the extension is absent. What one of them means is
+    /// for the caller to judge, and only as far as the caller lets the issuer say it.
+    pub fn policies(&self) -> &[String] {
+        &self.0.extensions.policies
+    }
+
     /// The public key.
     pub fn public_key(&self) -> &PublicKey {
         &self.0.public_key
@@ -588,7 +598,18 @@ fn read_extension(
                 }
             }
         }
-        extension::CERTIFICATE_POLICIES => {}
+        extension::CERTIFICATE_POLICIES => {
+            // certificatePolicies ::= SEQUENCE OF PolicyInformation { policyIdentifier, policyQualifiers OPTIONAL }
+            let mut policies = reader.sequence()?;
+            reader.finish()?;
+            while !policies.is_empty() {
+                if extensions.policies.len() >= MAX_POLICIES {
+                    return Err(DerError::Contents);
+                }
+                let policy = der::oid_text(policies.sequence()?.oid()?);
+                extensions.policies.push(policy);
+            }
+        }
         extension::NAME_CONSTRAINTS => extensions.unprocessed = true,
         _ => extensions.unprocessed |= critical,
     }

@@ -17,6 +17,12 @@ pub enum Profile {
     Authority,
     /// A member's signing certificate: keyUsage contentCommitment, critical (S13).
     Signing,
+    /// A person's signing certificate: keyUsage contentCommitment, critical, and the certificate policies, dotted,
+    /// that say what kind of signature it makes (RFC 5280 section 4.2.1.4).
+    Person {
+        /// Policies, dotted; not empty.
+        policies: Vec<String>,
+    },
     /// A Security Server's authentication certificate: keyUsage digitalSignature and
     /// keyEncipherment, EKU clientAuth and serverAuth (T7).
     Authentication,
@@ -152,7 +158,7 @@ fn write_extensions(writer: &mut Writer, template: &Template, issuer_key: &Publi
     });
     let usage = match profile {
         Profile::Authority => KeyUsage::KEY_CERT_SIGN.with(KeyUsage::CRL_SIGN),
-        Profile::Signing => KeyUsage::CONTENT_COMMITMENT,
+        Profile::Signing | Profile::Person { .. } => KeyUsage::CONTENT_COMMITMENT,
         Profile::Authentication | Profile::TlsServer { .. } => {
             KeyUsage::DIGITAL_SIGNATURE.with(KeyUsage::KEY_ENCIPHERMENT)
         }
@@ -162,7 +168,7 @@ fn write_extensions(writer: &mut Writer, template: &Template, issuer_key: &Publi
         writer.primitive(der::BIT_STRING, &usage.contents());
     });
     let purposes: &[KeyPurpose] = match profile {
-        Profile::Authority | Profile::Signing => &[],
+        Profile::Authority | Profile::Signing | Profile::Person { .. } => &[],
         Profile::Authentication => &[KeyPurpose::ClientAuth, KeyPurpose::ServerAuth],
         Profile::TlsServer { .. } => &[KeyPurpose::ServerAuth],
         Profile::OcspResponder => &[KeyPurpose::OcspSigning],
@@ -194,6 +200,17 @@ fn write_extensions(writer: &mut Writer, template: &Template, issuer_key: &Publi
             });
         },
     );
+    if let Profile::Person { policies } = profile {
+        write_extension(writer, extension::CERTIFICATE_POLICIES, false, |writer| {
+            writer.sequence(|writer| {
+                for policy in policies {
+                    // What is not an identifier stays empty, which no decoder accepts: the certificate is not made.
+                    let policy = der::oid_from_text(policy).unwrap_or_default();
+                    writer.sequence(|writer| writer.oid(&policy));
+                }
+            });
+        });
+    }
     if *profile == Profile::OcspResponder {
         write_extension(writer, extension::OCSP_NO_CHECK, false, Writer::null);
     }

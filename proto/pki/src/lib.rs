@@ -12,6 +12,7 @@
 
 mod algorithm;
 mod certificate;
+pub mod cms;
 pub mod csr;
 pub mod der;
 mod digest;
@@ -27,7 +28,7 @@ pub mod tsp;
 pub use algorithm::SignatureAlgorithm;
 pub use certificate::{
     Certificate, CertificateError, KeyPurpose, KeyUsage, LegacyDigests, MAX_CERTIFICATE_LENGTH,
-    MAX_EXTENSIONS, MAX_SERIAL_LENGTH,
+    MAX_EXTENSIONS, MAX_POLICIES, MAX_SERIAL_LENGTH,
 };
 pub use digest::{Digest, DigestAlgorithm, Hasher};
 pub use key::{

@@ -17,6 +17,7 @@ use crate::name::Name;
 
 mod build;
 
+pub(crate) use build::write_issuer_and_serial;
 pub use build::{Failure, Stamp, StampError, build_refusal, build_response, build_token};
 
 /// Longest request that is decoded, in bytes.
@@ -27,23 +28,23 @@ pub const MAX_TOKEN_LENGTH: usize = 256 * 1024;
 pub const MAX_CERTIFICATES: usize = 32;
 
 /// id-signedData.
-const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+pub(crate) const SIGNED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
 /// id-ct-TSTInfo.
 const TST_INFO: &[u8] = &[
     0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x01, 0x04,
 ];
 /// id-contentType.
-const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
+pub(crate) const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
 /// id-messageDigest.
-const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
+pub(crate) const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x04];
 /// id-signingTime.
-const SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
+pub(crate) const SIGNING_TIME: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x05];
 /// id-aa-signingCertificate, SHA-1 (RFC 2634).
 const SIGNING_CERTIFICATE: &[u8] = &[
     0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0c,
 ];
 /// id-aa-signingCertificateV2 (RFC 5035).
-const SIGNING_CERTIFICATE_V2: &[u8] = &[
+pub(crate) const SIGNING_CERTIFICATE_V2: &[u8] = &[
     0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x2f,
 ];
 
@@ -239,13 +240,31 @@ pub fn decode_response(response: &[u8]) -> Result<Token, TspError> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum SignerId {
+pub(crate) enum SignerId {
     IssuerAndSerial(Name, Vec<u8>),
     KeyIdentifier(Vec<u8>),
 }
 
 impl SignerId {
-    fn names(&self, certificate: &Certificate) -> bool {
+    /// SignerIdentifier ::= CHOICE { issuerAndSerialNumber, subjectKeyIdentifier [0] } (RFC 5652 section 5.3).
+    pub(crate) fn read(fields: &mut Reader<'_>) -> Result<Self, DerError> {
+        let sid = fields.element()?;
+        match sid.tag {
+            der::SEQUENCE => {
+                let mut pair = sid.reader();
+                let issuer = Name::decode(pair.expect(der::SEQUENCE)?.whole)?;
+                let serial = pair.integer()?.to_vec();
+                pair.finish()?;
+                Ok(SignerId::IssuerAndSerial(issuer, serial))
+            }
+            tag if tag == der::context_primitive(0) => {
+                Ok(SignerId::KeyIdentifier(sid.contents.to_vec()))
+            }
+            _ => Err(DerError::Contents),
+        }
+    }
+
+    pub(crate) fn names(&self, certificate: &Certificate) -> bool {
         match self {
             SignerId::IssuerAndSerial(issuer, serial) => {
                 certificate.issuer().matches(issuer) && certificate.serial() == serial
@@ -562,18 +581,7 @@ fn parse_token(der: &[u8]) -> Result<Token, TspError> {
     let mut fields = signers.sequence()?;
     signers.finish()?;
     fields.small_integer()?;
-    let sid = fields.element()?;
-    let signer = match sid.tag {
-        der::SEQUENCE => {
-            let mut pair = sid.reader();
-            let issuer = Name::decode(pair.expect(der::SEQUENCE)?.whole)?;
-            let serial = pair.integer()?.to_vec();
-            pair.finish()?;
-            SignerId::IssuerAndSerial(issuer, serial)
-        }
-        tag if tag == der::context_primitive(0) => SignerId::KeyIdentifier(sid.contents.to_vec()),
-        _ => return Err(DerError::Contents.into()),
-    };
+    let signer = SignerId::read(&mut fields)?;
     let signer_digest = read_digest(&mut fields)?;
     let attributes = fields.expect(der::context(0))?;
     let signature_algorithm = read_signature_algorithm(fields.sequence()?, signer_digest)?;
@@ -624,7 +632,7 @@ fn parse_token(der: &[u8]) -> Result<Token, TspError> {
 }
 
 /// CMS signers may give the bare key type and leave the digest to digestAlgorithm (RFC 3370 section 3.2).
-fn read_signature_algorithm(
+pub(crate) fn read_signature_algorithm(
     identifier: Reader<'_>,
     digest: Option<DigestAlgorithm>,
 ) -> Result<Option<SignatureAlgorithm>, DerError> {

@@ -162,7 +162,7 @@ pub fn build_token(
     }))
 }
 
-fn write_issuer_and_serial(writer: &mut Writer, issuer: &Name, serial: &[u8]) {
+pub(crate) fn write_issuer_and_serial(writer: &mut Writer, issuer: &Name, serial: &[u8]) {
     writer.sequence(|writer| {
         writer.raw(issuer.der());
         writer.primitive(der::INTEGER, serial);
