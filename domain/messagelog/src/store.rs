@@ -625,20 +625,22 @@ impl<D: SegmentDirectory> Store<D> {
     /// time-stamp, and stops tracking them.
     pub(crate) fn note_fully_stamped(&self) -> Result<(), LogError> {
         let _alone = lock(&self.noting_stamped);
-        let done: Vec<(u32, Coverage)> = lock(&self.stamping)
-            .open
-            .iter()
-            .filter(|(_, stamping)| stamping.coverage.covered() >= stamping.records)
-            .map(|(number, stamping)| (*number, stamping.coverage.clone()))
-            .collect();
-        for (number, coverage) in done {
-            if let Some(segment) = self.segment(number)
-                && matches!(*read(&segment.state), State::Sealed(_))
-            {
-                self.write_whole(&stamped_name(number), &coverage.encode(number))?;
-                segment.stamped.store(true, Ordering::Release);
-                lock(&self.stamping).open.remove(&number);
-            }
+        // Only a sealed segment gets no more records: one that is sealed between the
+        // two looks would be taken for complete with what it held at the first.
+        let sealed = |number: &u32| {
+            self.segment(*number)
+                .filter(|segment| matches!(*read(&segment.state), State::Sealed(_)))
+        };
+        let segments: Vec<u32> = lock(&self.stamping).open.keys().copied().collect();
+        for segment in segments.iter().filter_map(sealed) {
+            let number = segment.number;
+            let coverage = match lock(&self.stamping).open.get(&number) {
+                Some(open) if open.coverage.covered() >= open.records => open.coverage.clone(),
+                _ => continue,
+            };
+            self.write_whole(&stamped_name(number), &coverage.encode(number))?;
+            segment.stamped.store(true, Ordering::Release);
+            lock(&self.stamping).open.remove(&number);
         }
         Ok(())
     }
