@@ -355,7 +355,7 @@ impl ConfigurationClient {
         now: OffsetDateTime,
     ) -> Result<Downloaded, DownloadError> {
         let mut errors = Vec::new();
-        for location in self.locations(anchor, old) {
+        for location in self.locations(anchor) {
             match self
                 .download_from(&location, &anchor.instance, own, old, now)
                 .await
@@ -383,22 +383,21 @@ impl ConfigurationClient {
     /// stored shared parameters; those of the anchor; HTTPS before HTTP in each, and
     /// in random order otherwise. Every location may be verified with the
     /// certificates of the anchor and of the stored parameters (G7).
-    fn locations(&self, anchor: &Anchor, old: Option<&StoredDirectory>) -> Vec<Location> {
+    fn locations(&self, anchor: &Anchor) -> Vec<Location> {
         let segment = anchor
             .sources
             .first()
             .map_or("internalconf", |s| last_segment(&s.download_url));
-        let sources = old
-            .and_then(|old| old.part(&anchor.instance, stored::SHARED_FILE))
-            .and_then(|part| SharedParameters::decode(&part.content).ok())
-            .map(|shared| shared.sources)
-            .unwrap_or_default();
+        let configuration = self.configuration();
+        let sources = configuration
+            .as_deref()
+            .map_or_else(Default::default, |known| known.sources(&anchor.instance));
         let mut certificates: Vec<Vec<u8>> = anchor
             .sources
             .iter()
             .flat_map(|source| source.verification_certificates.clone())
             .collect();
-        for source in &sources {
+        for source in sources {
             if segment != "externalconf" {
                 certificates.extend(source.internal_verification_certificates.clone());
             }
@@ -484,10 +483,14 @@ impl ConfigurationClient {
                 .and_then(|old| old.part(instance, name))
                 .filter(|part| entry.is(&part.content));
             let content = match stored {
+                // It was checked when it was new.
                 Some(part) => part.content.clone(),
-                None => self.part(&url, entry).await?,
+                None => {
+                    let content = self.part(&url, entry).await?;
+                    check_part(&url, entry, instance, &content)?;
+                    content
+                }
             };
-            check_part(&url, entry, instance, &content)?;
             parts.push(StoredPart {
                 instance: instance.to_owned(),
                 file_name: name.to_owned(),

@@ -48,7 +48,7 @@ impl ConfigurationClient {
             .map(|part| part.metadata.version);
         let mut errors = Vec::new();
         // Only what the anchor says counts: the stored parts are what is to be verified.
-        for location in self.locations(anchor, None) {
+        for location in self.locations(anchor) {
             let url = match version {
                 Some(version) if !location.url.contains('?') => {
                     format!("{}?version={version}", location.url)
