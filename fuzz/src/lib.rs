@@ -6,6 +6,7 @@
 
 pub mod asic;
 pub mod globalconf;
+pub mod pades;
 pub mod pki;
 pub mod xmldsig;
 pub mod xroad_message;

@@ -424,6 +424,11 @@ impl PreparedTimeStamp {
         Ok(PreparedTimeStamp { bytes, gap })
     }
 
+    /// The document as it is so far.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// What a time-stamping authority is asked for: a stamp over the document.
     pub fn request(&self, algorithm: DigestAlgorithm) -> tsp::Request {
         tsp::Request::new(algorithm, self.digest(algorithm))

@@ -140,22 +140,3 @@ fn the_hash_goes_out_and_the_signature_comes_in_later() {
         Err(PadesError::TimeStamp(_))
     ));
 }
-
-#[test]
-#[ignore = "writes documents to look at"]
-fn write_samples() {
-    let world = World::new();
-    std::fs::create_dir_all("/tmp/pades").unwrap();
-    for (name, file) in [("table", with_table()), ("stream", with_stream())] {
-        let lt = world.long_term(&file);
-        let write = |level: &str, bytes: &[u8]| {
-            std::fs::write(format!("/tmp/pades/{name}-{level}.pdf"), bytes).unwrap();
-        };
-        write("0", &file);
-        write("b", &world.signed(&file));
-        write("t", &world.stamped(&file));
-        write("lt", &lt);
-        write("lta", &world.archived(&lt, NOW));
-    }
-    std::fs::write("/tmp/pades/root.pem", world.root.certificate.to_pem()).unwrap();
-}
