@@ -62,7 +62,7 @@ impl Country {
         let output = folder.path().join("demo.log");
         let log = fs::File::create(&output).expect("a log file");
         let errors = log.try_clone().expect("a log file");
-        let mut running = Running::start(
+        let mut running = Running::start_apart(
             Command::new(binary())
                 .arg("demo")
                 .arg("--instance")

@@ -1,5 +1,6 @@
 //! Programs that a test starts, and that end with it.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -58,7 +59,22 @@ impl Running {
     /// # Panics
     /// When it cannot be started.
     pub fn start(command: &mut Command) -> Self {
-        let child = command.stdin(Stdio::null()).spawn();
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// Starts one of our programs, which ends when this process does, in a process group of
+    /// its own. In the test's, a halted program would end all: the system sends SIGHUP to a
+    /// group with a halted member once the shell that started it is gone.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_apart(command: &mut Command) -> Self {
+        let command = command.arg("--with-parent").stdin(Stdio::piped());
+        Self::spawn(command.process_group(0))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let child = command.spawn();
         Self {
             child: child.unwrap_or_else(|error| panic!("{command:?}: {error}")),
         }
