@@ -3,6 +3,7 @@
 
 pub mod container;
 mod cover;
+pub mod files;
 pub mod hash_chain;
 
 pub use cover::{Content, Coverage, Covered, DigestSource, HASH_CHAIN, cover, cover_available};

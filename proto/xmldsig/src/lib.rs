@@ -5,10 +5,13 @@
 //! [`Signature::decode`] (structure), [`Signature::verify_value`] (keys) and, in the crates above,
 //! the check that it covers every part of a message and that the signer is whom the message names.
 //!
+//! [`baseline`] has the same for signatures over any files: XAdES baseline, B-B to B-LTA.
+//!
 //! [`SignatureMemory`] passes the first gate faster where a signer's signatures come one after
 //! the other.
 
 mod base64_text;
+pub mod baseline;
 pub mod c14n;
 mod error;
 mod frame;

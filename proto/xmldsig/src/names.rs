@@ -4,6 +4,8 @@
 pub(crate) const DS: &str = "http://www.w3.org/2000/09/xmldsig#";
 /// XAdES 1.3.2.
 pub(crate) const XADES: &str = "http://uri.etsi.org/01903/v1.3.2#";
+/// XAdES 1.4.1: archive time-stamps and their validation data.
+pub(crate) const XADES141: &str = "http://uri.etsi.org/01903/v1.4.1#";
 /// ASiC, as X-Road writes it.
 pub(crate) const ASIC: &str = "http://uri.etsi.org/02918/v1.2.1#";
 /// ASiC, as other versions of X-Road and of the standard wrote it.

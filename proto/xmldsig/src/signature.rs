@@ -101,7 +101,7 @@ fn leaf<'a>(element: Element<'_, 'a>) -> Malformed<Cow<'a, str>> {
         .ok_or(SignatureError::Malformed("markup in a value"))
 }
 
-fn binary(element: Element<'_, '_>) -> Malformed<Vec<u8>> {
+pub(crate) fn binary(element: Element<'_, '_>) -> Malformed<Vec<u8>> {
     base64_text::decode(element.raw_content())
         .ok_or(SignatureError::Malformed("a value is not base64"))
 }
@@ -128,7 +128,7 @@ fn digest_value(parent: Element<'_, '_>) -> Malformed<Digest> {
 }
 
 /// The method that an element with an Algorithm and perhaps a prefix list names.
-fn canonicalization(element: Element<'_, '_>) -> Malformed<Method> {
+pub(crate) fn canonicalization(element: Element<'_, '_>) -> Malformed<Method> {
     let uri = algorithm(element)?;
     let method =
         Method::from_uri(&uri).ok_or_else(|| SignatureError::Algorithm(uri.into_owned()))?;
@@ -192,16 +192,16 @@ fn check_unambiguous(document: &Document<'_>) -> Malformed<()> {
 }
 
 /// The parts of a signature document.
-struct Places<'d, 'a> {
-    signed_info: Element<'d, 'a>,
-    value: Element<'d, 'a>,
-    key_info: Element<'d, 'a>,
-    qualifying: Element<'d, 'a>,
-    properties: Element<'d, 'a>,
+pub(crate) struct Places<'d, 'a> {
+    pub(crate) signed_info: Element<'d, 'a>,
+    pub(crate) value: Element<'d, 'a>,
+    pub(crate) key_info: Element<'d, 'a>,
+    pub(crate) qualifying: Element<'d, 'a>,
+    pub(crate) properties: Element<'d, 'a>,
 }
 
 impl<'d, 'a> Places<'d, 'a> {
-    fn find(document: &'d Document<'a>) -> Malformed<Places<'d, 'a>> {
+    pub(crate) fn find(document: &'d Document<'a>) -> Malformed<Places<'d, 'a>> {
         let signature = signature_element(document)?;
         check_unambiguous(document)?;
 
@@ -259,26 +259,28 @@ impl Signature {
     /// the signer is at fault.
     pub fn decode(bytes: &[u8]) -> Result<Signature, SignatureError> {
         let document = Document::parse(bytes, &LIMITS)?;
-        let Places {
-            signed_info,
-            value,
-            key_info,
-            qualifying,
-            properties,
-        } = Places::find(&document)?;
-        let info = SignedInfo::decode(signed_info, properties)?;
-        let mut canonical = Vec::with_capacity(signed_info.range().len() + 256);
-        c14n::canonicalize_element(signed_info, &info.method, &mut canonical);
+        let places = Places::find(&document)?;
+        Signature::from_places(&places, |unsigned| unsigned.decode(places.qualifying))
+    }
+
+    /// What both forms of signatures have in common; `read` takes the unsigned properties.
+    pub(crate) fn from_places(
+        places: &Places<'_, '_>,
+        read: impl FnOnce(&mut Unsigned) -> Malformed<()>,
+    ) -> Malformed<Signature> {
+        let info = SignedInfo::decode(places.signed_info, places.properties)?;
+        let mut canonical = Vec::with_capacity(places.signed_info.range().len() + 256);
+        c14n::canonicalize_element(places.signed_info, &info.method, &mut canonical);
 
         let mut unsigned = Unsigned::default();
-        let certificate = key_info_certificates(key_info, &mut unsigned)?;
-        let signed = SignedProperties::decode(properties)?;
-        unsigned.decode(qualifying)?;
+        let certificate = key_info_certificates(places.key_info, &mut unsigned)?;
+        let signed = SignedProperties::decode(places.properties)?;
+        read(&mut unsigned)?;
 
         Ok(Signature {
             references: info.references,
             signed_info: canonical,
-            value: binary(value)?,
+            value: binary(places.value)?,
             properties: info.properties,
             signing_time: signed.signing_time,
             frame: Arc::new(Frame {
@@ -529,7 +531,7 @@ impl SignedInfo {
 }
 
 /// How the signed properties become bytes.
-fn properties_method(transforms: Option<Element<'_, '_>>) -> Malformed<Method> {
+pub(crate) fn properties_method(transforms: Option<Element<'_, '_>>) -> Malformed<Method> {
     let Some(transforms) = transforms else {
         // Without a transform a node set is digested in its canonical form
         // (XML Signature 4.4.3.2).
@@ -543,7 +545,10 @@ fn properties_method(transforms: Option<Element<'_, '_>>) -> Malformed<Method> {
 }
 
 /// The first certificate in KeyInfo is the signer's (S5); others are candidates for the chain.
-fn key_info_certificates(key_info: Element<'_, '_>, unsigned: &mut Unsigned) -> Malformed<Vec<u8>> {
+pub(crate) fn key_info_certificates(
+    key_info: Element<'_, '_>,
+    unsigned: &mut Unsigned,
+) -> Malformed<Vec<u8>> {
     let data = only(key_info, DS, "X509Data", "there is no signing certificate")?;
     let mut first = None;
     for element in data.children().filter(|e| e.is(DS, "X509Certificate")) {

@@ -4,6 +4,7 @@ mod read;
 mod write;
 
 pub use read::{Container, ContainerError, ContainerLimits};
+pub(crate) use write::zip_time;
 pub use write::{BatchTimeStamp, ContainerParts, ContainerWriter, WriteError, asic_manifest};
 
 /// The media type of a container.

@@ -148,7 +148,7 @@ impl<W: Write + Seek> ContainerWriter<W> {
 }
 
 /// The time in zip's form; 1980 if it cannot be written.
-fn zip_time(time: OffsetDateTime) -> DateTime {
+pub(crate) fn zip_time(time: OffsetDateTime) -> DateTime {
     let time = time.to_offset(time::UtcOffset::UTC);
     u16::try_from(time.year())
         .ok()
