@@ -1,0 +1,130 @@
+//! Containers with any files.
+
+use asic::files::Files;
+use pki::Certificate;
+use time::OffsetDateTime;
+use xmldsig::baseline::{Baseline, StampKind};
+use xmldsig::{SignatureError, SignaturePolicyRule};
+
+use crate::judge::{Evidence, Stamp, certificates, judge, ocsp_responses};
+use crate::report::{
+    Format, Integrity, Level, Report, SignatureReport, Signer, Validity, Verdict, When,
+};
+use crate::trust::Trust;
+
+pub(crate) fn verify(container: &[u8], trust: Option<&Trust>, now: OffsetDateTime) -> Report {
+    let files = match Files::open(container) {
+        Ok(files) => files,
+        Err(error) => return Report::refused(Format::Container, error.to_string()),
+    };
+    let mut report = Report {
+        format: Format::Container,
+        verdict: Verdict::Valid,
+        signatures: Vec::new(),
+        files: files
+            .files()
+            .iter()
+            .map(|file| (file.name.clone(), file.bytes.len() as u64))
+            .collect(),
+        notes: Vec::new(),
+    };
+    for (place, document) in files.signatures() {
+        report
+            .signatures
+            .push(one(&files, place, document, trust, now));
+    }
+    if report.signatures.is_empty() {
+        report.verdict = Verdict::invalid("the container is not signed");
+    }
+    report
+        .signatures
+        .sort_by_key(|signature| (signature.when.proven.is_none(), signature.when.proven));
+    report.concluded()
+}
+
+fn one(
+    files: &Files,
+    place: &str,
+    document: &[u8],
+    trust: Option<&Trust>,
+    now: OffsetDateTime,
+) -> SignatureReport {
+    let mut report = SignatureReport {
+        place: place.to_owned(),
+        verdict: Verdict::Valid,
+        signer: None,
+        class: None,
+        when: When::default(),
+        integrity: Integrity::Whole { added: Vec::new() },
+        validity: Validity::Unknown {
+            reason: "the signature does not hold".to_owned(),
+        },
+        level: Level::B,
+        renew_before: None,
+        reason: None,
+    };
+    let mut refuse = |error: &SignatureError| {
+        report.verdict = Verdict::invalid(error.to_string());
+        report.integrity = Integrity::Changed {
+            reason: error.to_string(),
+        };
+        report.clone()
+    };
+    let signature = match Baseline::decode(document) {
+        Ok(signature) => signature,
+        Err(error) => return refuse(&error),
+    };
+    let certificate = match Certificate::decode(signature.signature().certificate_der()) {
+        Ok(certificate) => certificate,
+        Err(error) => return refuse(&SignatureError::Certificates(error.to_string())),
+    };
+    let rule = SignaturePolicyRule::STRICT.policy_not_required();
+    let value = match signature
+        .signature()
+        .clone()
+        .verify_value(&certificate, rule)
+    {
+        Ok(value) => value,
+        Err(error) => return refuse(&error),
+    };
+    if let Err(error) = files.check_covered(&signature) {
+        let mut report = refuse(&error);
+        report.signer = Some(Signer::of(&certificate));
+        report.when.claimed = signature.signature().signing_time();
+        return report;
+    }
+    report.signer = Some(Signer::of(&certificate));
+    let stamps = signature
+        .stamps()
+        .iter()
+        .map(|stamp| Stamp {
+            token: stamp.token().to_vec(),
+            digest: Box::new(move |algorithm| {
+                stamp.digest(algorithm, &|uri, hasher| files.hash(uri, hasher))
+            }),
+            covers_statuses: match stamp.kind() {
+                StampKind::Signature => None,
+                StampKind::Archive => Some(stamp.covered_ocsp_responses()),
+            },
+        })
+        .collect();
+    let judgement = judge(
+        &Evidence {
+            algorithm: value.signature().algorithm(),
+            certificate,
+            certificates: certificates(signature.certificates()),
+            ocsp_responses: ocsp_responses(signature.ocsp_responses()),
+            stamps,
+            claimed: signature.signature().signing_time(),
+        },
+        trust,
+        now,
+    );
+    report.verdict = judgement.verdict;
+    report.when = judgement.when;
+    report.validity = judgement.validity;
+    report.class = judgement.class;
+    report.level = judgement.level;
+    report.renew_before = judgement.renew_before;
+    report
+}
