@@ -1,0 +1,819 @@
+//! The desk: finding out who people are, recovering accounts, freezing them for callers, signing in with a clerk.
+
+use serde::{Deserialize, Serialize};
+use time::{Duration, OffsetDateTime};
+
+use id_registry::PersonalNumber;
+
+use super::sign_in::proof;
+use super::support::{Duty, Notice, NoticeKind, Officer};
+use super::{Decision, Provider};
+use crate::account::{Account, Login, LoginName, NewPasskey, Tenant, Way};
+use crate::event::{Event, EventKind};
+use crate::level::{Factor, Level, Operation, Proofing};
+use crate::port::{Changes, Item, Kind, Loaded};
+use crate::refusal::{Failure, Refusal};
+use crate::secret::{AccountId, Digest, RecoveryId, Secret, Seed};
+use crate::session::{Authenticated, Origin, SignedIn};
+use crate::throttle::Counted;
+
+/// How long a printed ticket is good.
+const TICKET_LASTS: Duration = Duration::minutes(30);
+/// How long a recovery waits for the second officer.
+const RECOVERY_WAITS: Duration = Duration::hours(24);
+/// Letters of tickets: none looks like another.
+const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+/// Letters of a ticket: 60 bits.
+const TICKET_LETTERS: usize = 12;
+
+/// An officer on duty. Only [`Provider::on_duty`] makes one.
+#[derive(Debug, Clone)]
+pub struct OnDuty {
+    officer: Officer,
+    duty: Duty,
+    now: OffsetDateTime,
+}
+
+impl OnDuty {
+    /// The officer.
+    #[must_use]
+    pub const fn officer(&self) -> &Officer {
+        &self.officer
+    }
+
+    pub(super) const fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// An event that this officer caused.
+    pub(super) fn event(&self, kind: EventKind) -> Event {
+        let mut event = Event::new(kind, self.now).actor(&self.officer.account);
+        event.office = Some(self.officer.office.clone());
+        event
+    }
+
+    pub(super) fn has(&self, duty: Duty) -> Result<(), Refusal> {
+        if self.duty == duty {
+            Ok(())
+        } else {
+            Err(Refusal::NotOnDuty)
+        }
+    }
+
+    fn not_about(&self, account: &AccountId) -> Result<(), Refusal> {
+        if self.officer.account == *account {
+            Err(Refusal::OwnCase)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// What a ticket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum TicketFor {
+    /// The first key of an account.
+    FirstKey,
+    /// A new key after every other was lost.
+    Recovery,
+    /// Not printed by a desk but shown by the person's account page: binds the account to the person at the desk.
+    Binding,
+}
+
+/// What somebody at a desk holds for a moment.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct TicketItem {
+    key: String,
+    account: AccountId,
+    ticket: TicketFor,
+    /// The account's epoch.
+    epoch: u64,
+    /// For a binding: the key with which the session was begun, if it was one.
+    with: Option<crate::secret::CredentialId>,
+    until: OffsetDateTime,
+}
+
+impl Item for TicketItem {
+    const KIND: Kind = Kind::Ticket;
+
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+
+    fn owner(&self) -> Option<String> {
+        Some(self.account.0.clone())
+    }
+
+    fn expires(&self) -> Option<OffsetDateTime> {
+        Some(self.until)
+    }
+}
+
+/// A recovery that waits for the second officer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct RecoveryCase {
+    id: RecoveryId,
+    account: AccountId,
+    epoch: u64,
+    opened_by: AccountId,
+    at: OffsetDateTime,
+}
+
+impl Item for RecoveryCase {
+    const KIND: Kind = Kind::Recovery;
+
+    fn key(&self) -> String {
+        self.id.0.clone()
+    }
+
+    fn owner(&self) -> Option<String> {
+        Some(self.account.0.clone())
+    }
+
+    fn expires(&self) -> Option<OffsetDateTime> {
+        Some(self.at + RECOVERY_WAITS)
+    }
+}
+
+/// A ticket to print or show: twelve letters and digits, good for half an hour, once.
+#[derive(Debug)]
+pub struct Ticket {
+    /// The letters.
+    pub code: Secret,
+    /// Until when it is good.
+    pub until: OffsetDateTime,
+}
+
+/// A recovery was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// By this the second officer finds it.
+    pub id: RecoveryId,
+    /// Until when it waits.
+    pub until: OffsetDateTime,
+}
+
+fn ticket_key(code: &Secret) -> String {
+    let letters: String = code
+        .expose()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|letter| letter.to_ascii_uppercase())
+        .take(64)
+        .collect();
+    Digest::of(&[b"ticket", letters.as_bytes()])
+        .as_str()
+        .to_owned()
+}
+
+impl Provider {
+    /// Whether somebody who is signed in is an officer with a duty, at the level that this needs.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOnDuty`], [`Refusal::LevelTooLow`], [`Refusal::Careful`].
+    pub fn on_duty(&self, who: &Authenticated, duty: Duty) -> Result<OnDuty, Failure> {
+        who.may(Operation::Officer)?;
+        let officer = self
+            .load::<Officer>(who.account.id.as_str())?
+            .filter(|officer| officer.value.duties.contains(&duty))
+            .ok_or(Refusal::NotOnDuty)?;
+        Ok(OnDuty {
+            officer: officer.value,
+            duty,
+            now: who.now,
+        })
+    }
+
+    /// Makes the first officer, who appoints the others: for the operator, when there is none yet.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOnDuty`] if there is an officer already, [`Refusal::NoAccount`].
+    pub fn appoint_first(
+        &self,
+        number: PersonalNumber,
+        tenant: Tenant,
+        office: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), Failure> {
+        self.decide(|| {
+            let any = crate::port::list::<Officer>(
+                self.store.as_ref(),
+                crate::port::By::KeysAfter(""),
+                1,
+            )?;
+            if !any.is_empty() {
+                return Err(Refusal::NotOnDuty.into());
+            }
+            let account = self.person(number, tenant)?;
+            let mut changes = Changes::default();
+            changes.insert(&Officer {
+                account: account.value.id.clone(),
+                office: office.to_owned(),
+                duties: vec![Duty::Appointment],
+            })?;
+            changes.event(
+                Event::new(EventKind::OfficerAppointed, now)
+                    .account(&account.value.id)
+                    .because("first"),
+            );
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
+    /// Appoints somebody with these duties, or dismisses who gets none. Nobody changes his or her own.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOnDuty`], [`Refusal::NoAccount`], [`Refusal::OwnCase`].
+    pub fn appoint(
+        &self,
+        by: &OnDuty,
+        number: PersonalNumber,
+        tenant: Tenant,
+        office: &str,
+        duties: &[Duty],
+    ) -> Result<(), Failure> {
+        by.has(Duty::Appointment)?;
+        self.decide(|| {
+            let account = self.person(number, tenant)?;
+            by.not_about(&account.value.id)?;
+            let found = self.load::<Officer>(account.value.id.as_str())?;
+            let officer = Officer {
+                account: account.value.id.clone(),
+                office: office.to_owned(),
+                duties: duties.to_vec(),
+            };
+            let mut changes = Changes::default();
+            let kind = match (found, duties.is_empty()) {
+                (Some(found), true) => {
+                    changes.remove(&found);
+                    EventKind::OfficerDismissed
+                }
+                (None, true) => return Err(Refusal::Nothing.into()),
+                (Some(mut found), false) => {
+                    found.value = officer;
+                    changes.replace(&found)?;
+                    EventKind::OfficerAppointed
+                }
+                (None, false) => {
+                    changes.insert(&officer)?;
+                    EventKind::OfficerAppointed
+                }
+            };
+            changes.event(by.event(kind).account(&account.value.id));
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
+    /// The account of a person.
+    pub(super) fn person(
+        &self,
+        number: PersonalNumber,
+        tenant: Tenant,
+    ) -> Result<Loaded<Account>, Failure> {
+        self.account_of(&LoginName::Number(number, tenant))?
+            .ok_or_else(|| Refusal::NoAccount.into())
+    }
+
+    /// A person without an account came to the desk; the officer compared document, portrait and person. Opens the
+    /// account and gives out a ticket for its first key. An account that was opened for somebody represented, or whose
+    /// ticket was lost, gets a new one.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOnDuty`], [`Refusal::HasAccount`], [`Refusal::OwnCase`].
+    pub fn issue_ticket(
+        &self,
+        by: &OnDuty,
+        number: PersonalNumber,
+        tenant: Tenant,
+        seed: &Seed,
+    ) -> Result<Ticket, Failure> {
+        by.has(Duty::Desk)?;
+        let now = by.now;
+        let login = LoginName::Number(number, tenant).key();
+        self.decide(|| {
+            let mut changes = Changes::default();
+            let (id, epoch) = match self.account_of_login(&login)? {
+                Some(mut account) => {
+                    if account.value.has_a_way_in() {
+                        return Err(Refusal::HasAccount.into());
+                    }
+                    by.not_about(&account.value.id)?;
+                    account.value.bind(number, Proofing::InPerson, now);
+                    changes.replace(&account)?;
+                    (account.value.id, account.value.epoch)
+                }
+                None => {
+                    let id = AccountId(seed.id("account"));
+                    let mut account = Account::open(id.clone(), tenant, now);
+                    account.bind(number, Proofing::InPerson, now);
+                    changes.insert(&account)?;
+                    changes.insert(&Login {
+                        key: login.clone(),
+                        account: id.clone(),
+                    })?;
+                    changes.event(by.event(EventKind::AccountOpened).account(&id));
+                    (id, account.epoch)
+                }
+            };
+            changes.event(
+                by.event(EventKind::AccountProofed)
+                    .account(&id)
+                    .because("desk"),
+            );
+            changes.event(by.event(EventKind::TicketIssued).account(&id));
+            let ticket = give_ticket(
+                &mut changes,
+                id,
+                TicketFor::FirstKey,
+                epoch,
+                None,
+                now,
+                seed,
+            )?;
+            Ok(Decision::yes(changes, ticket))
+        })
+    }
+
+    /// Whose ticket it is, before the key is made. Typed tickets are counted by network.
+    ///
+    /// # Errors
+    /// [`Refusal::Over`], [`Refusal::TooManyAttempts`].
+    pub fn ticket(
+        &self,
+        code: &Secret,
+        origin: &Origin,
+        now: OffsetDateTime,
+    ) -> Result<AccountId, Failure> {
+        let key = ticket_key(code);
+        self.decide(|| {
+            let mut changes = Changes::default();
+            let counted = [Counted::Typed(&origin.network)];
+            if let Err(until) = self.count(&mut changes, &counted, now)? {
+                return Ok(Decision::no(
+                    Changes::default(),
+                    Refusal::TooManyAttempts(until),
+                ));
+            }
+            match self.load::<TicketItem>(&key)? {
+                Some(ticket)
+                    if ticket.value.ticket != TicketFor::Binding && now < ticket.value.until =>
+                {
+                    // A right ticket does not count.
+                    Ok(Decision::yes(Changes::default(), ticket.value.account))
+                }
+                _ => Ok(Decision::no(changes, Refusal::Over)),
+            }
+        })
+    }
+
+    /// Uses a ticket: the key that the person made is added at the level high, and the person is signed in. After a
+    /// recovery no earlier way in, session or token is accepted, and signing and issuing wait for a day.
+    ///
+    /// # Errors
+    /// [`Refusal::Over`], [`Refusal::KeyInUse`].
+    pub fn use_ticket(
+        &self,
+        code: &Secret,
+        key: &NewPasskey,
+        origin: &Origin,
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<SignedIn, Failure> {
+        let ticket_key = ticket_key(code);
+        self.decide(|| {
+            let ticket = self.load::<TicketItem>(&ticket_key)?.ok_or(Refusal::Over)?;
+            let mut account = self.account(&ticket.value.account)?;
+            if now >= ticket.value.until
+                || ticket.value.ticket == TicketFor::Binding
+                || ticket.value.epoch != account.value.epoch
+            {
+                return Err(Refusal::Over.into());
+            }
+            let mut changes = Changes::default();
+            changes.remove(&ticket);
+            let added = key.clone().added(Level::High, now)?;
+            let login = LoginName::of_key(&added.id);
+            if self.load::<Login>(&login)?.is_some() {
+                return Err(Refusal::KeyInUse.into());
+            }
+            changes.insert(&Login {
+                key: login,
+                account: account.value.id.clone(),
+            })?;
+            let level = account.value.level(added.factor());
+            let proof = proof(added.factor(), level, Some(added.id.clone()), now);
+            if ticket.value.ticket == TicketFor::Recovery {
+                for old in &account.value.passkeys {
+                    if let Some(login) = self.load::<Login>(&LoginName::of_key(&old.id))? {
+                        changes.remove(&login);
+                    }
+                }
+                self.notify(
+                    &mut changes,
+                    &account.value,
+                    NoticeKind::Recovered,
+                    now,
+                    seed,
+                )?;
+                account.value.recover(added, now);
+                account.value.card = false;
+                changes.event(Event::new(EventKind::RecoveryUsed, now).account(&account.value.id));
+            } else {
+                account.value.add_key(added)?;
+            }
+            changes.replace(&account)?;
+            changes.event(Event::new(EventKind::CredentialAdded, now).account(&account.value.id));
+            self.enter(changes, &mut account, proof, origin, None, now, seed)
+        })
+    }
+
+    /// A ticket that the person shows to the officer, who binds the account to the person.
+    ///
+    /// # Errors
+    /// [`Refusal::Bound`] if the account is bound already.
+    pub fn binding_ticket(&self, who: &Authenticated, seed: &Seed) -> Result<Ticket, Failure> {
+        if who.account.person.is_some() && who.account.proofing != Proofing::TakenOver {
+            return Err(Refusal::Bound.into());
+        }
+        let with = who
+            .session
+            .authentications
+            .iter()
+            .rev()
+            .find_map(|proof| proof.key.clone());
+        let mut changes = Changes::default();
+        let ticket = give_ticket(
+            &mut changes,
+            who.account.id.clone(),
+            TicketFor::Binding,
+            who.account.epoch,
+            with,
+            who.now,
+            seed,
+        )?;
+        self.store.commit(&changes)?;
+        Ok(ticket)
+    }
+
+    /// The person showed a binding ticket; the officer compared document, portrait and person, and binds the account.
+    /// The key with which the person was signed in when the ticket was made counts from now on as added at the desk.
+    ///
+    /// # Errors
+    /// [`Refusal::Over`], [`Refusal::Bound`], [`Refusal::HasAccount`], [`Refusal::OwnCase`], [`Refusal::NotOnDuty`].
+    pub fn bind(
+        &self,
+        by: &OnDuty,
+        code: &Secret,
+        number: PersonalNumber,
+        seed: &Seed,
+    ) -> Result<AccountId, Failure> {
+        by.has(Duty::Desk)?;
+        let key = ticket_key(code);
+        self.decide(|| {
+            let ticket = self.load::<TicketItem>(&key)?.ok_or(Refusal::Over)?;
+            let mut account = self.account(&ticket.value.account)?;
+            if by.now >= ticket.value.until
+                || ticket.value.ticket != TicketFor::Binding
+                || ticket.value.epoch != account.value.epoch
+                || !account.value.is_open()
+            {
+                return Err(Refusal::Over.into());
+            }
+            by.not_about(&account.value.id)?;
+            let mut changes = Changes::default();
+            match account.value.person {
+                Some(person) if person != number => return Err(Refusal::Bound.into()),
+                Some(_) => {}
+                None => {
+                    let login = LoginName::Number(number, account.value.tenant).key();
+                    if self.load::<Login>(&login)?.is_some() {
+                        return Err(Refusal::HasAccount.into());
+                    }
+                    changes.insert(&Login {
+                        key: login,
+                        account: account.value.id.clone(),
+                    })?;
+                }
+            }
+            changes.remove(&ticket);
+            account.value.bind(number, Proofing::InPerson, by.now);
+            for key in &mut account.value.passkeys {
+                if ticket.value.with.as_ref() == Some(&key.id) {
+                    key.added_at_level = Level::High;
+                }
+            }
+            changes.replace(&account)?;
+            self.notify(
+                &mut changes,
+                &account.value,
+                NoticeKind::WaysChanged,
+                by.now,
+                seed,
+            )?;
+            changes.event(
+                by.event(EventKind::AccountProofed)
+                    .account(&account.value.id)
+                    .because("desk"),
+            );
+            Ok(Decision::yes(changes, account.value.id.clone()))
+        })
+    }
+
+    /// A person who lost every way in came to the desk; the first officer compared the portrait. Every earlier address
+    /// is told.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOnDuty`], [`Refusal::NoAccount`], [`Refusal::OwnCase`].
+    pub fn open_recovery(
+        &self,
+        by: &OnDuty,
+        number: PersonalNumber,
+        tenant: Tenant,
+        seed: &Seed,
+    ) -> Result<Opened, Failure> {
+        by.has(Duty::Desk)?;
+        self.decide(|| {
+            let account = self.person(number, tenant)?;
+            by.not_about(&account.value.id)?;
+            let mut changes = Changes::default();
+            let case = RecoveryCase {
+                id: RecoveryId(seed.id("recovery")),
+                account: account.value.id.clone(),
+                epoch: account.value.epoch,
+                opened_by: by.officer.account.clone(),
+                at: by.now,
+            };
+            changes.insert(&case)?;
+            changes.rests_on(&account);
+            self.notify(
+                &mut changes,
+                &account.value,
+                NoticeKind::RecoveryOpened,
+                by.now,
+                seed,
+            )?;
+            changes.event(by.event(EventKind::RecoveryOpened).account(&case.account));
+            Ok(Decision::yes(
+                changes,
+                Opened {
+                    id: case.id,
+                    until: by.now + RECOVERY_WAITS,
+                },
+            ))
+        })
+    }
+
+    /// The second officer compared the portrait too: the person gets a ticket for a new key.
+    ///
+    /// # Errors
+    /// [`Refusal::SameOfficer`], [`Refusal::Over`], [`Refusal::OwnCase`], [`Refusal::NotOnDuty`].
+    pub fn confirm_recovery(
+        &self,
+        by: &OnDuty,
+        id: &RecoveryId,
+        seed: &Seed,
+    ) -> Result<Ticket, Failure> {
+        by.has(Duty::Desk)?;
+        self.decide(|| {
+            let case = self
+                .load::<RecoveryCase>(id.as_str())?
+                .ok_or(Refusal::Over)?;
+            if by.now >= case.value.at + RECOVERY_WAITS {
+                return Err(Refusal::Over.into());
+            }
+            if case.value.opened_by == by.officer.account {
+                return Err(Refusal::SameOfficer.into());
+            }
+            by.not_about(&case.value.account)?;
+            let account = self.account(&case.value.account)?;
+            if account.value.epoch != case.value.epoch {
+                return Err(Refusal::Over.into());
+            }
+            let mut changes = Changes::default();
+            changes.remove(&case);
+            changes.event(
+                by.event(EventKind::RecoveryConfirmed)
+                    .account(&case.value.account),
+            );
+            let ticket = give_ticket(
+                &mut changes,
+                case.value.account.clone(),
+                TicketFor::Recovery,
+                case.value.epoch,
+                None,
+                by.now,
+                seed,
+            )?;
+            Ok(Decision::yes(changes, ticket))
+        })
+    }
+
+    /// Freezes an account for somebody who called or came, after the officer found out who that is.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOnDuty`], [`Refusal::NoAccount`].
+    pub fn freeze_for(
+        &self,
+        by: &OnDuty,
+        number: PersonalNumber,
+        tenant: Tenant,
+        way: Way,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        by.has(Duty::Desk)?;
+        self.decide(|| {
+            let mut account = self.person(number, tenant)?;
+            let mut changes = Changes::default();
+            if !account.value.is_open() {
+                return Ok(Decision::yes(changes, ()));
+            }
+            account.value.freeze(way, by.now);
+            changes.replace(&account)?;
+            self.notify(
+                &mut changes,
+                &account.value,
+                NoticeKind::Frozen,
+                by.now,
+                seed,
+            )?;
+            changes.event(
+                by.event(EventKind::AccountFrozen)
+                    .account(&account.value.id),
+            );
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
+    /// Lifts a freeze at a counter, where the officer compared the person; with a second officer also one that came
+    /// over a counter.
+    ///
+    /// # Errors
+    /// [`Refusal::SameWay`], [`Refusal::SameOfficer`], [`Refusal::NotFrozen`], [`Refusal::OwnCase`].
+    pub fn unfreeze_for(
+        &self,
+        by: &OnDuty,
+        second: Option<&OnDuty>,
+        number: PersonalNumber,
+        tenant: Tenant,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        by.has(Duty::Desk)?;
+        if let Some(second) = second {
+            second.has(Duty::Desk)?;
+            if second.officer.account == by.officer.account {
+                return Err(Refusal::SameOfficer.into());
+            }
+        }
+        self.decide(|| {
+            let mut account = self.person(number, tenant)?;
+            by.not_about(&account.value.id)?;
+            if let Some(second) = second {
+                second.not_about(&account.value.id)?;
+            }
+            let officers = 1 + usize::from(second.is_some());
+            account.value.unfreeze(Way::Counter, officers)?;
+            let mut changes = Changes::default();
+            changes.replace(&account)?;
+            self.notify(
+                &mut changes,
+                &account.value,
+                NoticeKind::Unfrozen,
+                by.now,
+                seed,
+            )?;
+            for officer in [Some(by), second].into_iter().flatten() {
+                changes.event(
+                    officer
+                        .event(EventKind::AccountUnfrozen)
+                        .account(&account.value.id),
+                );
+            }
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
+    /// Signs somebody in at a counter: a code of the printed list, and a clerk who compares the portrait.
+    ///
+    /// # Errors
+    /// [`Refusal::WrongCredentials`], [`Refusal::Frozen`], [`Refusal::TooManyAttempts`], [`Refusal::NotOnDuty`].
+    pub fn sign_in_with_clerk(
+        &self,
+        by: &OnDuty,
+        number: PersonalNumber,
+        tenant: Tenant,
+        code: &Secret,
+        origin: &Origin,
+        seed: &Seed,
+    ) -> Result<SignedIn, Failure> {
+        by.has(Duty::Desk)?;
+        let now = by.now;
+        let typed: String = code
+            .expose()
+            .chars()
+            .filter(|c| c.is_alphanumeric())
+            .collect();
+        let digest = Secret::new(typed.to_uppercase()).digest();
+        self.decide(|| {
+            let mut account = self.person(number, tenant)?;
+            by.not_about(&account.value.id)?;
+            let mut changes = Changes::default();
+            let login = LoginName::Number(number, tenant).key();
+            let counted = [Counted::LoginFromNetwork(
+                &login,
+                by.officer.account.as_str(),
+            )];
+            if let Err(until) = self.count(&mut changes, &counted, now)? {
+                return Ok(Decision::no(
+                    Changes::default(),
+                    Refusal::TooManyAttempts(until),
+                ));
+            }
+            let found = account
+                .value
+                .printed_codes
+                .iter()
+                .position(|kept| *kept == digest);
+            let Some(place) = found else {
+                changes.event(
+                    by.event(EventKind::SignInFailed)
+                        .account(&account.value.id)
+                        .because("code"),
+                );
+                return Ok(Decision::no(changes, Refusal::WrongCredentials));
+            };
+            account.value.printed_codes.remove(place);
+            changes.replace(&account)?;
+            let level = account.value.level(Factor::Clerk);
+            let proof = proof(Factor::Clerk, level, None, now);
+            self.enter(changes, &mut account, proof, origin, None, now, seed)
+        })
+    }
+
+    /// Writes word to somebody. Whoever delivers it reads [`Provider::notices`].
+    pub(super) fn notify(
+        &self,
+        changes: &mut Changes,
+        account: &Account,
+        notice: NoticeKind,
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        if account.channels.is_empty() {
+            return Ok(());
+        }
+        changes.insert(&Notice {
+            id: seed.id(&format!("notice {notice:?}")),
+            account: account.id.clone(),
+            notice,
+            channels: account.channels.clone(),
+            at: now,
+        })?;
+        Ok(())
+    }
+
+    /// Word that waits to be delivered, up to so many.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn notices(&self, most: usize) -> Result<Vec<Notice>, Failure> {
+        let by = crate::port::By::KeysAfter("");
+        let found = crate::port::list::<Notice>(self.store.as_ref(), by, most)?;
+        Ok(found.into_iter().map(|notice| notice.value).collect())
+    }
+
+    /// The word was delivered.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn delivered(&self, notice: &Notice) -> Result<(), Failure> {
+        self.decide(|| {
+            let mut changes = Changes::default();
+            if let Some(found) = self.load::<Notice>(&notice.id)? {
+                changes.remove(&found);
+            }
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+}
+
+fn give_ticket(
+    changes: &mut Changes,
+    account: AccountId,
+    ticket: TicketFor,
+    epoch: u64,
+    with: Option<crate::secret::CredentialId>,
+    now: OffsetDateTime,
+    seed: &Seed,
+) -> Result<Ticket, Failure> {
+    let code = Secret::new(seed.text("ticket", LETTERS, TICKET_LETTERS));
+    let until = now + TICKET_LASTS;
+    changes.insert(&TicketItem {
+        key: ticket_key(&code),
+        account,
+        ticket,
+        epoch,
+        with,
+        until,
+    })?;
+    Ok(Ticket { code, until })
+}
