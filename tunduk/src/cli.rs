@@ -7,7 +7,7 @@ use telemetry::Format;
 
 use crate::{
     bench, call, central_server, children, demo, evidence, globalconf, log, registry_server,
-    security_server, token, trust_server,
+    security_server, token, trust_server, verify,
 };
 
 /// Exit code for arguments that cannot be used (sysexits' `EX_USAGE`).
@@ -39,6 +39,8 @@ enum Command {
     /// Take evidence out of a message log, and judge it
     #[command(subcommand)]
     Evidence(evidence::Evidence),
+    /// Say who signed a document, when, and whether it holds: a PDF file, a container (.asice), or evidence
+    Verify(verify::VerifyArguments),
     /// Download, verify and show the signed description of an instance
     #[command(subcommand)]
     Globalconf(globalconf::Configuration),
@@ -152,6 +154,7 @@ async fn run(command: Command) -> ExitCode {
         },
         Command::Log(arguments) => printed(log::run(arguments).await),
         Command::Evidence(arguments) => ExitCode::from(evidence::run(arguments).await),
+        Command::Verify(arguments) => ExitCode::from(verify::run(arguments).await),
         Command::Demo(arguments) => match demo::run(arguments, interrupted()).await {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

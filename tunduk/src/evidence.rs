@@ -79,7 +79,7 @@ fn moment(text: &str) -> Result<u64, String> {
 #[derive(Debug, Args)]
 pub struct VerifyArguments {
     /// One container (.asice), or a zip that `evidence export` wrote
-    file: PathBuf,
+    pub(crate) file: PathBuf,
     /// A configuration anchor: for a zip its signed configurations are verified up to it, for one
     /// container the configuration is downloaded
     #[arg(
@@ -87,16 +87,16 @@ pub struct VerifyArguments {
         required_unless_present = "globalconf",
         conflicts_with = "globalconf"
     )]
-    anchor: Option<PathBuf>,
+    pub(crate) anchor: Option<PathBuf>,
     /// A Security Server's stored configuration, trusted as given
     #[arg(long)]
-    globalconf: Option<PathBuf>,
+    pub(crate) globalconf: Option<PathBuf>,
     /// Accept signatures without the signature policy (archives from before it was demanded)
     #[arg(long)]
-    policy_not_required: bool,
+    pub(crate) policy_not_required: bool,
     /// Accept SHA-1 (old archives)
     #[arg(long)]
-    sha1_allowed: bool,
+    pub(crate) sha1_allowed: bool,
 }
 
 /// Why nothing could be judged.
@@ -111,20 +111,42 @@ enum Unjudged {
 pub async fn run(arguments: Evidence) -> u8 {
     match arguments {
         Evidence::Export(arguments) => export(arguments).await,
-        Evidence::Verify(arguments) => match verify(&arguments).await {
-            Ok(code) => code,
-            Err(Unjudged::Usage(error)) => {
-                eprintln!("tunduk: {error}");
-                USAGE
-            }
-            Err(Unjudged::NoConfiguration(error)) => {
-                println!(
-                    "verdict:    incomplete: the configuration to judge by is not there: {error}"
-                );
-                INCOMPLETE
-            }
-        },
+        Evidence::Verify(arguments) => judge(&arguments).await,
     }
+}
+
+/// Judges evidence, prints what was found and says how to exit.
+pub(crate) async fn judge(arguments: &VerifyArguments) -> u8 {
+    match verify(arguments).await {
+        Ok(code) => code,
+        Err(Unjudged::Usage(error)) => {
+            eprintln!("tunduk: {error}");
+            USAGE
+        }
+        Err(Unjudged::NoConfiguration(error)) => {
+            println!("verdict:    incomplete: the configuration to judge by is not there: {error}");
+            INCOMPLETE
+        }
+    }
+}
+
+/// What kind of X-Road evidence a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EvidenceKind {
+    /// One container with a message.
+    Container,
+    /// A zip that `evidence export` wrote.
+    Archive,
+}
+
+/// Which kind of evidence a file is, by the names in it; `None` if it is something else.
+pub(crate) fn kind_of(file: &File) -> Option<EvidenceKind> {
+    if Archive::open(file).is_some() {
+        return Some(EvidenceKind::Archive);
+    }
+    let names = names(&zip::ZipArchive::new(file).ok()?);
+    let has = |name: &str| names.iter().any(|known| known == name);
+    (has("message.xml") && has("META-INF/signatures.xml")).then_some(EvidenceKind::Container)
 }
 
 async fn export(arguments: ExportArguments) -> u8 {

@@ -24,3 +24,4 @@ mod story;
 mod tampered;
 mod token;
 mod trust_server;
+mod verify;

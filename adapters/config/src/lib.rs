@@ -3,9 +3,11 @@
 
 mod population;
 mod server;
+mod trust_list;
 
 pub use population::{PopulationClient, read_population_clients};
 pub use server::{FaultStyle, Language, LogSettings, SecurityServerSettings, version};
+pub use trust_list::read_trust_list;
 
 use std::path::{Path, PathBuf};
 
