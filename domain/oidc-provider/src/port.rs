@@ -24,7 +24,6 @@ pub enum Kind {
     Client,
     Request,
     Grant,
-    Device,
     Crossing,
     Attempt,
     Ceremony,
@@ -42,14 +41,13 @@ pub enum Kind {
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::Account,
         Self::Login,
         Self::Session,
         Self::Client,
         Self::Request,
         Self::Grant,
-        Self::Device,
         Self::Crossing,
         Self::Attempt,
         Self::Ceremony,
@@ -75,7 +73,6 @@ impl Kind {
             Self::Client => 4,
             Self::Request => 5,
             Self::Grant => 6,
-            Self::Device => 7,
             Self::Crossing => 8,
             Self::Attempt => 9,
             Self::Ceremony => 10,

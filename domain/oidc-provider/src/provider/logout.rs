@@ -12,7 +12,7 @@ use crate::refusal::Failure;
 use crate::secret::{AccountId, ClientId, Digest, SessionId};
 
 /// Families of tokens of one account that are looked at.
-const MOST_GRANTS: usize = 500;
+pub(super) const MOST_GRANTS: usize = 500;
 
 /// A logout token that waits to be sent (OpenID Connect Back-Channel Logout 2.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,15 @@
 //! Every decision: reads items, decides, commits. Each takes the time and, where something is drawn, a [`Seed`].
 
+mod acting;
+mod authorize;
+mod clients;
+mod crossing;
 mod desk;
 mod logout;
 mod own;
 mod sign_in;
 mod support;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -18,11 +23,16 @@ use crate::port::{self, Changes, Item, Loaded, Relations, Store, StoreError};
 use crate::refusal::{Failure, Refusal};
 use crate::secret::AccountId;
 
+pub use acting::{Mandate, MandateForm, MandateStanding};
+pub use authorize::{Answer, Interaction, Step};
+pub use clients::Consent;
+pub use crossing::{CrossingBegun, CrossingView};
 pub use desk::{OnDuty, Opened, Ticket};
 pub use logout::Logout;
 pub use own::Ground;
 pub use sign_in::{Assertion, CardHolder, CodeSent, Delivery, PasswordCheck};
 pub use support::{Duty, Notice, NoticeKind, Officer};
+pub use tokens::Redemption;
 
 /// How often a decision is taken anew because something changed under it.
 const TRIES: usize = 16;

@@ -147,6 +147,9 @@ impl Item for Ceremony {
     }
 }
 
+/// Whose key it is, what it gives, and as what.
+type Judged = (Loaded<Account>, Level, Factor);
+
 impl Provider {
     /// Begins a sign-in by password. The attempt is counted before it is judged.
     ///
@@ -557,7 +560,7 @@ impl Provider {
         assertion: &Assertion,
         origin: &Origin,
         now: OffsetDateTime,
-    ) -> Result<Result<(Loaded<Account>, Level, Factor), Refusal>, Failure> {
+    ) -> Result<Result<Judged, Refusal>, Failure> {
         let Some(mut account) = self.account_of_login(&LoginName::of_key(&assertion.id))? else {
             return Ok(Err(Refusal::WrongCredentials));
         };
