@@ -12,6 +12,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("openssl", "openssl"),
     ("xmlsec1", "xmlsec1"),
     ("xmllint", "libxml2-utils"),
+    ("pdfsig", "poppler-utils"),
     ("unzip", "unzip"),
     ("python3", "python3"),
 ];

@@ -364,6 +364,12 @@ impl fmt::Display for SignatureReport {
                         Addition::ValidationData => {
                             writeln!(f, "            later: data for verification")?;
                         }
+                        Addition::Description => {
+                            writeln!(
+                                f,
+                                "            later: a description of the file, on no page"
+                            )?;
+                        }
                     }
                 }
             }

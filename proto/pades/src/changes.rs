@@ -24,6 +24,9 @@ pub enum Addition {
     TimeStamp(String),
     /// Certificates and statuses for verification.
     ValidationData,
+    /// A new description of the file for catalogues and search: when it was last changed, by which program. No page
+    /// shows it.
+    Description,
 }
 
 /// What one revision did: only what is allowed, or something else, in words.
@@ -274,13 +277,63 @@ impl Judge<'_, '_, '_> {
         }
         for key in different(&before, &after) {
             match key.as_str() {
-                "AcroForm" | "DSS" | "Extensions" | "Version" => {}
+                "AcroForm" | "DSS" | "Extensions" | "Metadata" | "Version" => {}
                 other => return changed(format!("the document's property {other} was changed")),
             }
         }
         self.explained.insert(root.number);
+        demand!(self.description(&before, &after, root));
         demand!(self.form(&before, &after, root));
         self.store(&before, &after, root)
+    }
+
+    /// The description of the file, in its two forms: a stream of XML, and a dictionary of which only the time of the
+    /// last change and the program's name may become others.
+    fn description(&mut self, before: &Dictionary, after: &Dictionary, root: ObjectId) -> Judged {
+        let (old, new) = (before.get("Metadata"), after.get("Metadata"));
+        let is_description = |object: Option<Indirect>| {
+            matches!(object, Some(Indirect::Stream(stream, _))
+                if stream.get("Type").is_some_and(|kind| kind.is_name("Metadata"))
+                    && stream.get("Subtype").is_some_and(|kind| kind.is_name("XML")))
+        };
+        let read = |view: &View<'_, '_>, value: Option<&Object>| match value {
+            Some(Object::Reference(id)) => view.get(*id),
+            _ => Ok(None),
+        };
+        if new != old && !is_description(read(&self.after, new)?) {
+            return changed("the document's property Metadata was changed");
+        }
+        if is_description(read(&self.before, old)?) && is_description(read(&self.after, new)?) {
+            self.explain(old, root.number);
+        }
+        if new != old {
+            self.additions.push(Addition::Description);
+        }
+        let Some(Object::Reference(info)) = self.before.trailer().get("Info") else {
+            return Ok(Ok(()));
+        };
+        let has_other_roles = self
+            .graph
+            .owners
+            .get(&info.number)
+            .is_some_and(|o| !o.is_empty());
+        let (old, new) = (self.before.get(*info)?, self.after.get(*info)?);
+        if let (
+            Some(Indirect::Direct(Object::Dictionary(old))),
+            Some(Indirect::Direct(Object::Dictionary(new))),
+        ) = (&old, &new)
+            && !has_other_roles
+            && old != new
+        {
+            for key in different(old, new) {
+                if key != "ModDate" && key != "Producer" {
+                    return changed(format!("the document's description was changed ({key})"));
+                }
+            }
+            self.explained.insert(info.number);
+            self.additions.push(Addition::Description);
+        }
+        Ok(Ok(()))
     }
 
     fn form(&mut self, before: &Dictionary, after: &Dictionary, root: ObjectId) -> Judged {

@@ -300,7 +300,15 @@ fn content_that_is_added_after_signing_is_refused() {
             refused(&updated(&file, &[(1, &root)]), what);
         }
         let info = "<< /Title (Another contract) >>";
-        refused(&updated(&file, &[(6, info)]), "object 6 was changed");
+        refused(&updated(&file, &[(6, info)]), "description was changed");
+        // But a program may note when it last wrote the file, unless that object is something else, too.
+        let info = text_of(&file, 6).replacen("<<", "<< /ModDate (D:2026)", 1);
+        assert!(verdict(&updated(&file, &[(6, &info)])).is_ok());
+        let root = text_of(&file, 1).replacen("<<", "<< /Metadata 4 0 R", 1);
+        refused(&updated(&file, &[(1, &root)]), "Metadata");
+        let root = root.replace("/Metadata 4 0 R", "/Metadata 90 0 R");
+        let metadata = "<< /Type /Metadata /Subtype /XML /Length 4 >>\nstream\n<x/>\nendstream";
+        assert!(verdict(&updated(&file, &[(1, &root), (90, metadata)])).is_ok());
         // An annotation over the page, and one in the form.
         let annotation =
             "<< /Type /Annot /Subtype /FreeText /Rect [0 0 595 842] /Contents (paid) >>";

@@ -90,7 +90,16 @@ impl World {
 
     /// A time-stamping authority of the same country with a certificate of its own.
     pub fn younger_tsa(&self, from: OffsetDateTime, until: OffsetDateTime) -> Holder {
-        let key = key();
+        self.tsa_with(key(), from, until)
+    }
+
+    /// As [`Self::younger_tsa`], with a key of RSA.
+    pub fn rsa_tsa(&self, from: OffsetDateTime, until: OffsetDateTime) -> Holder {
+        let key = SoftwareKey::generate(KeyType::Rsa2048).unwrap();
+        self.tsa_with(key, from, until)
+    }
+
+    fn tsa_with(&self, key: SoftwareKey, from: OffsetDateTime, until: OffsetDateTime) -> Holder {
         let template = Template {
             subject: Name::builder()
                 .push(AttributeType::CommonName, "TSA 2")
@@ -140,7 +149,7 @@ impl World {
             certificate: CertificateId::sha1(&self.root.certificate, of.serial()),
             status,
             this_update: at,
-            next_update: None,
+            next_update: Some(at + Duration::hours(1)),
         };
         let responder = &self.responder;
         ocsp::build(&responder.certificate, &responder.key, at, &[single], None).unwrap()
@@ -241,16 +250,18 @@ pub fn page() -> Vec<u8> {
             "<< /Length {} >>\nstream\n{content}\nendstream",
             content.len()
         ),
+        "<< /Title (Contract) /Producer (A program) >>".to_owned(),
     ];
     let mut file = b"%PDF-1.7\n".to_vec();
-    let mut table = String::from("xref\n0 5\n0000000000 65535 f \n");
+    let mut table = String::from("xref\n0 6\n0000000000 65535 f \n");
     for (index, object) in objects.iter().enumerate() {
         table.push_str(&format!("{:010} 00000 n \n", file.len()));
         file.extend_from_slice(format!("{} 0 obj\n{object}\nendobj\n", index + 1).as_bytes());
     }
     let place = file.len();
     file.extend_from_slice(table.as_bytes());
-    let trailer = format!("trailer\n<< /Size 5 /Root 1 0 R >>\nstartxref\n{place}\n%%EOF\n");
+    let trailer =
+        format!("trailer\n<< /Size 6 /Root 1 0 R /Info 5 0 R >>\nstartxref\n{place}\n%%EOF\n");
     file.extend_from_slice(trailer.as_bytes());
     file
 }
