@@ -126,7 +126,7 @@ pub struct CrossingView {
 
 /// How a question is answered.
 enum Standing {
-    Allowed(Loaded<Crossing>, State),
+    Allowed(Box<Loaded<Crossing>>, State),
     No(Changes, Refusal),
 }
 
@@ -407,7 +407,7 @@ impl Provider {
                 };
                 Ok(Standing::No(changes, refusal))
             }
-            state @ State::Allowed { .. } => Ok(Standing::Allowed(found, state)),
+            state @ State::Allowed { .. } => Ok(Standing::Allowed(Box::new(found), state)),
         }
     }
 
