@@ -17,7 +17,7 @@ use crate::judge::certificates;
 use crate::report::{Format, Level, Report};
 use crate::trust::Trust;
 
-/// Why a document was not extended.
+/// Why a document was not signed, extended or archived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExtendError {
     /// The PDF file cannot be read or written.

@@ -4,6 +4,10 @@
 //! whether the document is whole or was changed, and whether the signer's certificate was valid when it was signed.
 //! It needs no network: everything it judges by is in the document or in the [`Trust`] that the caller brings.
 //!
+//! Making them goes the other way: [`PreparedDocument`] gives the hash for a key that is elsewhere, [`SignedDocument`]
+//! takes the time-stamp, [`needs`] and [`extend`] add the proof that the certificate was good, [`Archiving`] the
+//! time-stamp over everything, and again whenever [`is_renewal_due`].
+//!
 //! A signature is *qualified* or *simple* by the policy of its certificate, and only if the trust list lets the
 //! certificate's authority issue under that policy ([`Class`]). Which class a service accepts is for the service to
 //! say: [`SignatureReport::is`].
@@ -13,6 +17,7 @@ mod extend;
 mod judge;
 mod pdf;
 mod report;
+mod sign;
 mod trust;
 
 pub use extend::{Archiving, ExtendError, Needs, extend, is_renewal_due, needs};
@@ -20,6 +25,7 @@ pub use report::{
     Addition, Class, Format, Integrity, Level, Report, SignatureReport, Signer, Validity, Verdict,
     When,
 };
+pub use sign::{PreparedDocument, SignedDocument, SigningCertificate};
 pub use trust::{Authority, Trust, Weakened};
 
 use time::OffsetDateTime;

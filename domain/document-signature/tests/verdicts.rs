@@ -10,9 +10,10 @@ mod common;
 
 use common::{NOW, QUALIFIED, SIGNED, SIMPLE, World, files, minutes, page};
 use document_signature::{
-    Class, Integrity, Level, Report, Trust, Validity, Verdict, Weakened, extend, is_renewal_due,
-    verify,
+    Class, Integrity, Level, PreparedDocument, Report, Trust, Validity, Verdict, Weakened, extend,
+    is_renewal_due, verify,
 };
+use pades::sign::Statement;
 use pki::DigestAlgorithm;
 use pki::ocsp::CertificateStatus;
 use time::macros::datetime;
@@ -36,7 +37,7 @@ fn says(report: &Report, expected: &str) {
 fn every_level_says_what_it_proves() {
     let world = World::new(&[QUALIFIED]);
     let trust = world.trust();
-    let both = [world.pdf(&page()).into_bytes(), world.container(files())];
+    let both = [world.pdf(&page()), world.container(files())];
     for document in both {
         let report = verify(&document, Some(&trust), NOW);
         says(&report, "incomplete: there is no time-stamp");
@@ -342,8 +343,42 @@ fn several_signatures_are_judged_apart() {
             .to_string()
             .contains("later: the signature Signature2")
     );
+    let container = one.extended(&one.stamped_container(files(), minutes(1)), minutes(2));
+    let container = two.countersigned(&container, minutes(3));
+    let report = verify(&container, Some(&trust), NOW);
+    says(&report, "no statement of its authority");
+    assert_eq!(report.signatures.len(), 2);
+    assert_eq!(report.signatures[0].verdict, Verdict::Valid, "{report}");
     // One of two that cannot be trusted decides for the document, not for the other signature.
     let report = verify(&both, Some(&one.trust()), NOW);
     assert!(report.verdict != Verdict::Valid);
     assert_eq!(report.signatures[0].verdict, Verdict::Valid, "{report}");
+}
+
+#[test]
+fn only_the_right_value_and_the_right_time_stamp_complete_a_document() {
+    use pki::Signer as _;
+    let (world, stranger) = (World::new(&[QUALIFIED]), World::new(&[QUALIFIED]));
+    let signer = world.signing();
+    let prepared = [
+        PreparedDocument::pdf(&page(), &signer, &Statement::default(), SIGNED).unwrap(),
+        PreparedDocument::files(files(), &signer, SIGNED).unwrap(),
+    ];
+    for prepared in prepared {
+        let digest = DigestAlgorithm::Sha256.digest(prepared.to_be_signed());
+        assert_eq!(prepared.digest(), digest);
+        let foreign = stranger.person.key.sign(prepared.to_be_signed()).unwrap();
+        assert!(prepared.clone().finish(&foreign).is_err());
+        let other = world.person.key.sign(b"something else").unwrap();
+        assert!(prepared.clone().finish(&other).is_err());
+        let value = world.person.key.sign(prepared.to_be_signed()).unwrap();
+        let signed = prepared.finish(&value).unwrap();
+        let mut request = signed.time_stamp_request(DigestAlgorithm::Sha256).unwrap();
+        request.imprint = DigestAlgorithm::Sha256.digest(b"something else");
+        let token = world.stamp(&world.tsa, &request, minutes(1));
+        assert!(signed.with_time_stamp(&token).is_err());
+    }
+    assert!(PreparedDocument::pdf(b"no PDF", &signer, &Statement::default(), SIGNED).is_err());
+    assert!(PreparedDocument::container(b"no container", &signer, SIGNED).is_err());
+    assert!(PreparedDocument::files(Vec::new(), &signer, SIGNED).is_err());
 }

@@ -267,6 +267,7 @@ impl Files {
         &self,
         digest: DigestAlgorithm,
         certificate: &pki::Certificate,
+        chain: &[pki::Certificate],
         algorithm: pki::SignatureAlgorithm,
         time: OffsetDateTime,
     ) -> Result<xmldsig::baseline::Prepared, FilesError> {
@@ -285,6 +286,7 @@ impl Files {
             &files,
             digest,
             certificate,
+            chain,
             algorithm,
             time,
         )?)

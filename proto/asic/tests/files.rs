@@ -72,7 +72,13 @@ fn files() -> Files {
 fn sign(files: &mut Files, person: &Person) {
     let algorithm = person.key.algorithm();
     let prepared = files
-        .prepare(DigestAlgorithm::Sha256, &person.certificate, algorithm, NOW)
+        .prepare(
+            DigestAlgorithm::Sha256,
+            &person.certificate,
+            &[],
+            algorithm,
+            NOW,
+        )
         .unwrap();
     assert_eq!(
         prepared.digest(),
@@ -133,6 +139,7 @@ fn the_value_of_another_key_makes_no_signature() {
         .prepare(
             DigestAlgorithm::Sha256,
             &one.certificate,
+            std::slice::from_ref(&two.certificate),
             one.key.algorithm(),
             NOW,
         )

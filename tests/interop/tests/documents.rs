@@ -128,7 +128,7 @@ fn pdf_files_hold_elsewhere_too() {
     );
     let second = world.stamped_pdf(&renewed, minutes(6));
     let documents = [
-        ("b.pdf", world.pdf(&page()).into_bytes(), 1, 0),
+        ("b.pdf", world.pdf(&page()), 1, 0),
         ("t.pdf", stamped, 1, 1),
         ("lt.pdf", long, 1, 1),
         ("lta.pdf", archived, 1, 2),

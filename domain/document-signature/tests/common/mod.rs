@@ -1,9 +1,12 @@
 //! A country's trust services in memory, and documents signed with them.
 #![allow(dead_code)]
 
-use asic::files::{File, Files};
-use document_signature::{Archiving, Authority, Trust, extend, needs};
-use pades::sign::{Prepared, Statement};
+use asic::files::File;
+use document_signature::{
+    Archiving, Authority, PreparedDocument, SignedDocument, SigningCertificate, Trust, extend,
+    needs,
+};
+use pades::sign::Statement;
 use pki::issue::{Profile, Template, issue, self_signed};
 use pki::ocsp::{self, CertificateId, CertificateStatus, SingleResponse};
 use pki::tsp::{Request, Stamp, Token, build_token};
@@ -13,7 +16,6 @@ use pki::{
 };
 use time::macros::datetime;
 use time::{Duration, OffsetDateTime};
-use xmldsig::baseline;
 
 /// When everything is signed.
 pub const SIGNED: OffsetDateTime = datetime!(2026-11-25 08:00 UTC);
@@ -155,53 +157,62 @@ impl World {
         ocsp::build(&responder.certificate, &responder.key, at, &[single], None).unwrap()
     }
 
+    pub fn signing(&self) -> SigningCertificate {
+        SigningCertificate {
+            certificate: self.person.certificate.clone(),
+            chain: vec![self.root.certificate.clone()],
+            algorithm: SHA256,
+        }
+    }
+
+    fn sign(&self, prepared: PreparedDocument) -> SignedDocument {
+        let value = self.person.key.sign(prepared.to_be_signed()).unwrap();
+        prepared.finish(&value).unwrap()
+    }
+
+    fn stamped(&self, signed: SignedDocument, at: OffsetDateTime) -> Vec<u8> {
+        let request = signed.time_stamp_request(DigestAlgorithm::Sha256).unwrap();
+        let token = self.stamp(&self.tsa, &request, at);
+        signed
+            .with_time_stamp(&token)
+            .unwrap()
+            .into_bytes()
+            .unwrap()
+    }
+
+    fn signed_pdf(&self, file: &[u8]) -> SignedDocument {
+        let statement = Statement::default();
+        self.sign(PreparedDocument::pdf(file, &self.signing(), &statement, SIGNED).unwrap())
+    }
+
+    fn signed_files(&self, files: Vec<File>) -> SignedDocument {
+        self.sign(PreparedDocument::files(files, &self.signing(), SIGNED).unwrap())
+    }
+
     /// A PDF file, level B-B.
-    pub fn pdf(&self, file: &[u8]) -> pades::sign::Signed {
-        Prepared::new(
-            file,
-            &self.person.certificate,
-            std::slice::from_ref(&self.root.certificate),
-            SHA256,
-            &Statement::default(),
-            SIGNED,
-        )
-        .unwrap()
-        .sign(&self.person.key)
-        .unwrap()
+    pub fn pdf(&self, file: &[u8]) -> Vec<u8> {
+        self.signed_pdf(file).into_bytes().unwrap()
     }
 
     /// A PDF file, level B-T.
     pub fn stamped_pdf(&self, file: &[u8], at: OffsetDateTime) -> Vec<u8> {
-        let signed = self.pdf(file);
-        let request = signed.time_stamp_request(DigestAlgorithm::Sha256);
-        let token = self.stamp(&self.tsa, &request, at);
-        signed.with_time_stamp(&token).unwrap().into_bytes()
+        self.stamped(self.signed_pdf(file), at)
     }
 
     /// A container, level B-B.
     pub fn container(&self, files: Vec<File>) -> Vec<u8> {
-        let mut files = Files::new(files).unwrap();
-        let digest = DigestAlgorithm::Sha256;
-        let prepared = files
-            .prepare(digest, &self.person.certificate, SHA256, SIGNED)
-            .unwrap();
-        let value = self.person.key.sign(prepared.to_be_signed()).unwrap();
-        files.add_signature(prepared.finish(&value).unwrap());
-        files.write(SIGNED).unwrap()
+        self.signed_files(files).into_bytes().unwrap()
     }
 
     /// A container, level B-T.
     pub fn stamped_container(&self, files: Vec<File>, at: OffsetDateTime) -> Vec<u8> {
-        let mut files = Files::open(&self.container(files)).unwrap();
-        let algorithm = DigestAlgorithm::Sha256;
-        files
-            .change_signatures(|_, signature| {
-                let digest = baseline::value_digest(signature, algorithm)?;
-                let token = self.stamp(&self.tsa, &Request::new(algorithm, digest), at);
-                baseline::with_time_stamp(signature, token.der())
-            })
-            .unwrap();
-        files.write(SIGNED).unwrap()
+        self.stamped(self.signed_files(files), at)
+    }
+
+    /// One more signature over the files of a container, level B-T.
+    pub fn countersigned(&self, container: &[u8], at: OffsetDateTime) -> Vec<u8> {
+        let prepared = PreparedDocument::container(container, &self.signing(), SIGNED).unwrap();
+        self.stamped(self.sign(prepared), at)
     }
 
     /// Adds what [`needs`] asks for, every certificate good: level B-LT.

@@ -71,8 +71,9 @@ fn canonical(
 }
 
 impl Prepared {
-    /// Prepares a signature over files by the holder of `certificate`, made with `algorithm`. The digests of the files
-    /// are in `digest`. `time` is what the signature claims as its time.
+    /// Prepares a signature over files by the holder of `certificate`, made with `algorithm`; `chain` are certificates of
+    /// its issuers that go along. The digests of the files are in `digest`. `time` is what the signature claims as its
+    /// time.
     ///
     /// # Errors
     /// [`SignatureError::Malformed`] if there is no file, a name twice, or a digest of another algorithm;
@@ -81,6 +82,7 @@ impl Prepared {
         files: &[SignedFile<'_>],
         digest: DigestAlgorithm,
         certificate: &Certificate,
+        chain: &[Certificate],
         algorithm: SignatureAlgorithm,
         time: OffsetDateTime,
     ) -> Result<Self, SignatureError> {
@@ -109,6 +111,16 @@ impl Prepared {
                 escaped(file.media_type, escape_text),
             ));
         }
+        // The signer's first, for that is the one a verifier takes.
+        let certificates: String = std::iter::once(certificate)
+            .chain(chain.iter().filter(|one| *one != certificate))
+            .map(|one| {
+                format!(
+                    "<ds:X509Certificate>{}</ds:X509Certificate>",
+                    base64(one.der())
+                )
+            })
+            .collect();
         let text = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
              <asic:XAdESSignatures xmlns:asic=\"{ASIC}\" xmlns:ds=\"{DS}\" xmlns:xades=\"{XADES}\">\
@@ -119,7 +131,7 @@ impl Prepared {
              <ds:Transforms><ds:Transform Algorithm=\"{EXCLUSIVE_URI}\"/></ds:Transforms>{digest_method}\
              <ds:DigestValue>{HOLE}</ds:DigestValue></ds:Reference></ds:SignedInfo>\
              <ds:SignatureValue Id=\"signature-value\">{HOLE}</ds:SignatureValue>\
-             <ds:KeyInfo><ds:X509Data><ds:X509Certificate>{}</ds:X509Certificate></ds:X509Data></ds:KeyInfo>\
+             <ds:KeyInfo><ds:X509Data>{certificates}</ds:X509Data></ds:KeyInfo>\
              <ds:Object><xades:QualifyingProperties Target=\"#signature\">\
              <xades:SignedProperties Id=\"signed-properties\"><xades:SignedSignatureProperties>\
              <xades:SigningTime>{}</xades:SigningTime><xades:SigningCertificateV2><xades:Cert><xades:CertDigest>\
@@ -128,7 +140,6 @@ impl Prepared {
              </xades:SignedDataObjectProperties></xades:SignedProperties></xades:QualifyingProperties></ds:Object>\
              </ds:Signature></asic:XAdESSignatures>",
             algorithm.uri(),
-            base64(certificate.der()),
             written(time)?,
             DigestAlgorithm::Sha256.uri(),
             base64(certificate.sha256().as_ref()),
