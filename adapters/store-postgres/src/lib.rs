@@ -9,6 +9,10 @@ mod connections;
 mod load;
 mod names;
 
+mod identity;
+
+pub use identity::PostgresIdentity;
+
 use std::collections::BTreeSet;
 
 use id_registry::{

@@ -7,6 +7,10 @@
 mod names;
 mod schema;
 
+mod identity;
+
+pub use identity::SqliteIdentity;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -235,11 +235,7 @@ impl Event {
     }
 }
 
-/// A place among all events, in the order in which they become visible. [`EventPlace::default`] is before the first.
+/// A place among all events, in the order in which they became visible. [`EventPlace::default`] is before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub struct EventPlace {
-    /// The database's transaction.
-    pub transaction: u64,
-    /// The event within it.
-    pub event: u64,
-}
+#[serde(transparent)]
+pub struct EventPlace(pub u64);

@@ -96,10 +96,7 @@ impl Store for MemoryStore {
             }
             for event in changes.events() {
                 inside.last += 1;
-                let place = EventPlace {
-                    transaction: 0,
-                    event: inside.last,
-                };
+                let place = EventPlace(inside.last);
                 inside.events.push((place, event.clone()));
             }
             Ok(())
