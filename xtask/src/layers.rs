@@ -54,6 +54,7 @@ const PROTO_THIRD_PARTY: &[&str] = &[
     "base64",
     "bytes",
     "encoding_rs",
+    "flate2",
     "hex",
     "http",
     "memchr",
