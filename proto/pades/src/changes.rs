@@ -54,7 +54,8 @@ pub fn since(document: &Document<'_>, from: usize) -> Result<Vec<Transition>, Pd
 /// Which object refers to which.
 struct Graph {
     targets: HashMap<u32, Vec<u32>>,
-    owners: HashMap<u32, Vec<u32>>,
+    /// Who refers to an object, and how often.
+    owners: HashMap<u32, HashMap<u32, usize>>,
     /// Everything that was ever referred to.
     mentioned: BTreeSet<u32>,
 }
@@ -76,10 +77,8 @@ impl Graph {
 
     fn set(&mut self, number: u32, object: Option<&Indirect>) {
         for target in self.targets.remove(&number).unwrap_or_default() {
-            if let Some(owners) = self.owners.get_mut(&target)
-                && let Some(at) = owners.iter().position(|owner| *owner == number)
-            {
-                owners.swap_remove(at);
+            if let Some(owners) = self.owners.get_mut(&target) {
+                owners.remove(&number);
             }
         }
         let mut targets = Vec::new();
@@ -87,7 +86,8 @@ impl Graph {
             object.references(&mut |id| targets.push(id.number));
         }
         for target in &targets {
-            self.owners.entry(*target).or_default().push(number);
+            let owners = self.owners.entry(*target).or_default();
+            *owners.entry(number).or_default() += 1;
             self.mentioned.insert(*target);
         }
         self.targets.insert(number, targets);
@@ -103,7 +103,16 @@ impl Graph {
 
     /// Whether exactly this object refers to it, once: then it has no second role.
     fn is_owned_by(&self, number: u32, owner: u32) -> bool {
-        self.owners.get(&number).is_some_and(|all| all == &[owner])
+        self.owner_of(number) == Some(owner)
+    }
+
+    /// The only object that refers to it, if there is one and it does so once.
+    fn owner_of(&self, number: u32) -> Option<u32> {
+        let owners = self.owners.get(&number)?;
+        match owners.iter().next() {
+            Some((owner, 1)) if owners.len() == 1 => Some(*owner),
+            _ => None,
+        }
     }
 }
 
@@ -519,10 +528,10 @@ impl Judge<'_, '_, '_> {
                 self.annotations(number, &was, &is)
             }
             (Indirect::Direct(was @ Object::Array(_)), Indirect::Direct(is @ Object::Array(_))) => {
-                let Some([owner]) = self.graph.owners.get(&number).map(Vec::as_slice) else {
+                let Some(owner) = self.graph.owner_of(number) else {
                     return refused();
                 };
-                let Some(Indirect::Direct(Object::Dictionary(owner))) = self.before.load(*owner)?
+                let Some(Indirect::Direct(Object::Dictionary(owner))) = self.before.load(owner)?
                 else {
                     return refused();
                 };

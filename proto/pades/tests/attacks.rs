@@ -13,7 +13,7 @@ mod common;
 
 use common::{ALGORITHM, NOW, World, with_stream, with_table};
 use pades::changes::since;
-use pades::pdf::{Document, Object, ObjectId, Update};
+use pades::pdf::{Document, Object, ObjectId, PdfError, Update};
 use pades::signature::{Kind, find};
 use pki::{DigestAlgorithm, Signer as _, cms, tsp};
 
@@ -529,4 +529,27 @@ fn what_readers_understand_differently_is_no_document() {
         document.newest().resolve(&Object::Null),
         Ok(Object::Null)
     ));
+}
+
+/// Many revisions with a large form are read only as often as the limit on reading allows.
+#[test]
+fn the_work_that_a_file_can_cause_is_bounded() {
+    let updates = |file: Vec<u8>, count: usize| {
+        (0..count).fold(file, |file, _| updated(&file, &[(90, "null")]))
+    };
+    let many = updates(with_table(), 256);
+    assert_eq!(
+        Document::open(&many).err(),
+        Some(PdfError::TooLarge("revisions"))
+    );
+    let fields = "0 0 R ".repeat(400_000);
+    let form = format!("<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [{fields}] >> >>");
+    let file = updates(updated(&with_table(), &[(1, &form)]), 60);
+    let document = Document::open(&file).unwrap();
+    let transitions = since(&document, 0).unwrap();
+    let last = transitions.last().unwrap();
+    assert!(
+        matches!(last, Err(change) if change.contains("work to read it")),
+        "{last:?}"
+    );
 }

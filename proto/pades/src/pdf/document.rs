@@ -9,8 +9,8 @@ use std::rc::Rc;
 use super::object::{Dictionary, Indirect, Object, ObjectId};
 use super::parse::{Parser, is_space};
 use super::{
-    MAX_DECOMPRESSED, MAX_DEPTH, MAX_LENGTH, MAX_OBJECT_NUMBER, MAX_REVISIONS, PdfError, Result,
-    malformed,
+    MAX_DECOMPRESSED, MAX_DEPTH, MAX_LENGTH, MAX_OBJECT_NUMBER, MAX_READ, MAX_REVISIONS, PdfError,
+    Result, malformed,
 };
 
 /// Where a cross-reference section says an object is.
@@ -62,6 +62,7 @@ pub struct Document<'a> {
     /// The oldest first; at least one.
     revisions: Vec<Revision>,
     decompressed: Cell<usize>,
+    read: Cell<usize>,
     streams: RefCell<HashMap<usize, Rc<ObjectStream>>>,
 }
 
@@ -142,6 +143,7 @@ impl<'a> Document<'a> {
             bytes,
             revisions: Vec::new(),
             decompressed: Cell::new(0),
+            read: Cell::new(0),
             streams: RefCell::new(HashMap::new()),
         };
         let mut at = find_tail(bytes)?;
@@ -200,6 +202,16 @@ impl<'a> Document<'a> {
             document: self,
             revision: revision.min(self.revisions.len() - 1),
         }
+    }
+
+    /// Counts bytes that were read, and a little for each look-up in all revisions.
+    fn spend(&self, bytes: usize) -> Result<()> {
+        let read = self.read.get() + bytes + 16 * (4 + self.revisions.len());
+        self.read.set(read);
+        if read > MAX_READ {
+            return Err(PdfError::TooLarge("work to read it"));
+        }
+        Ok(())
     }
 
     fn section(&self, offset: usize) -> Result<Section> {
@@ -343,7 +355,9 @@ impl<'a> Document<'a> {
         parser: &mut Parser<'_>,
         view: Option<&View<'_, 'a>>,
     ) -> Result<Indirect> {
+        let begin = parser.at;
         let object = parser.object()?;
+        self.spend(parser.at - begin)?;
         parser.skip();
         let read = match object {
             Object::Dictionary(dictionary) if parser.is_word(b"stream") => {
@@ -669,7 +683,9 @@ impl<'d, 'a> View<'d, 'a> {
                 if *place > stream.data.len() {
                     return malformed("an object is beyond the end of its stream", *place);
                 }
-                let object = Parser::in_stream(&stream.data, *place).object()?;
+                let mut parser = Parser::in_stream(&stream.data, *place);
+                let object = parser.object()?;
+                self.document.spend(parser.at - place)?;
                 Ok(Some(Indirect::Direct(object)))
             }
         }
@@ -695,7 +711,8 @@ impl<'d, 'a> View<'d, 'a> {
         if parser.object_header()? != id {
             return Ok(None);
         }
-        Ok(parser.object()?.as_size())
+        parser.skip();
+        Ok(usize::try_from(parser.unsigned("a stream has no length")?).ok())
     }
 
     /// Reads what a reference means; `None` if there is no such object.

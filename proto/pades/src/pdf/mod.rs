@@ -24,8 +24,11 @@ pub const MAX_OBJECT_NUMBER: u32 = 8_388_607;
 pub const MAX_DEPTH: usize = 48;
 /// Most values in one indirect object.
 pub const MAX_VALUES: usize = 1 << 20;
-/// Most cross-reference sections, hence revisions.
-pub const MAX_REVISIONS: usize = 1_000;
+/// Most cross-reference sections, hence revisions: a signature and its renewal in each of a hundred years.
+pub const MAX_REVISIONS: usize = 256;
+/// Most bytes of objects that are read of one file, each time they are read: bounds the work that a crafted file can
+/// cause by many revisions of large forms. An ordinary file is read some ten times over.
+pub const MAX_READ: usize = 256 << 20;
 
 /// Why a file is not read, or not signed. Whoever wrote the file is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
