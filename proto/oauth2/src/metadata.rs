@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 pub fn metadata(issuer: &str, scopes: &[&str], acr_values: &[&str]) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let signed = ["ES256", "EdDSA", "PS256"];
-    json!({
+    let methods = ["private_key_jwt", "self_signed_tls_client_auth"];
+    let mut value = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),
         "token_endpoint": at("/oauth2/token"),
@@ -32,14 +33,9 @@ pub fn metadata(issuer: &str, scopes: &[&str], acr_values: &[&str]) -> Value {
         "request_uri_parameter_supported": false,
         "require_pushed_authorization_requests": true,
         "require_signed_request_object": false,
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "token_endpoint_auth_signing_alg_values_supported": signed,
-        "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "introspection_endpoint_auth_signing_alg_values_supported": signed,
-        "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
-        "revocation_endpoint_auth_signing_alg_values_supported": signed,
         "code_challenge_methods_supported": ["S256"],
         "dpop_signing_alg_values_supported": signed,
+        "tls_client_certificate_bound_access_tokens": true,
         "authorization_response_iss_parameter_supported": true,
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
@@ -49,5 +45,10 @@ pub fn metadata(issuer: &str, scopes: &[&str], acr_values: &[&str]) -> Value {
             "email", "email_verified", "phone_number", "phone_number_verified"
         ],
         "ui_locales_supported": ["ky", "ru", "en"],
-    })
+    });
+    for endpoint in ["token", "introspection", "revocation"] {
+        value[format!("{endpoint}_endpoint_auth_methods_supported")] = json!(methods);
+        value[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")] = json!(signed);
+    }
+    value
 }

@@ -1,0 +1,136 @@
+//! Which relying party calls, and which key it proves to hold.
+
+use jose::{Jwk, JwkSet, sha256_base64url};
+use oauth2::{ClientAssertion, DpopProof, ErrorCode, OauthError, Parameters};
+use oidc_provider::{ActiveClient, Binding, ClientAuthentication, ClientId, Failure, Refusal};
+use pki::Certificate;
+
+use super::reply::failed;
+use super::{Call, Oauth};
+
+/// A relying party that proved who it is in this call.
+pub(super) struct Caller {
+    pub(super) client: ActiveClient,
+    certificate: Option<String>,
+}
+
+impl Caller {
+    /// The keys that it registered.
+    pub(super) fn keys(&self) -> Result<JwkSet, OauthError> {
+        keys(&self.client)
+    }
+
+    pub(super) fn id(&self) -> &str {
+        self.client.client().id.as_str()
+    }
+}
+
+fn keys(client: &ActiveClient) -> Result<JwkSet, OauthError> {
+    JwkSet::decode(&client.client().form.keys).map_err(|error| {
+        OauthError::new(
+            ErrorCode::InvalidClient,
+            format!("the client's registered keys: {error}"),
+        )
+    })
+}
+
+impl Oauth {
+    /// Finds out which relying party calls: by the one way that it registered.
+    pub(super) fn caller(
+        &self,
+        call: &Call<'_>,
+        parameters: &Parameters,
+    ) -> Result<Caller, OauthError> {
+        let refuse = |why: &str| OauthError::new(ErrorCode::InvalidClient, why);
+        let assertion = ClientAssertion::decode(parameters)?;
+        let id = match &assertion {
+            Some(assertion) => assertion.client(),
+            None => parameters
+                .get("client_id")
+                .ok_or_else(|| refuse("the client must prove who it is"))?,
+        };
+        let client = self.provider.client(&ClientId::new(id)).map_err(failed)?;
+        match &client.client().form.authentication {
+            ClientAuthentication::PrivateKeyJwt => {
+                let assertion =
+                    assertion.ok_or_else(|| refuse("the client must send a client_assertion"))?;
+                let proven = assertion.verify(&keys(&client)?, &self.issuer, call.now)?;
+                let space = format!("assertion {}", proven.client());
+                self.provider
+                    .use_once(&space, proven.id(), proven.expires())
+                    .map_err(|failure| match failure {
+                        Failure::Refused(Refusal::Replay) => {
+                            refuse("the client assertion was used before; make a new one")
+                        }
+                        other => failed(other),
+                    })?;
+                Ok(Caller {
+                    client,
+                    certificate: None,
+                })
+            }
+            ClientAuthentication::TlsKey => {
+                let der = call
+                    .certificate
+                    .ok_or_else(|| refuse("the client must present its certificate in TLS"))?;
+                let key = Certificate::decode(der)
+                    .ok()
+                    .and_then(|certificate| Jwk::from_public_key(certificate.public_key()).ok())
+                    .ok_or_else(|| refuse("the certificate holds no P-256 or RSA key"))?;
+                if !keys(&client)?
+                    .keys()
+                    .iter()
+                    .any(|known| known.is_same_key(&key))
+                {
+                    return Err(refuse("the certificate's key is not a registered one"));
+                }
+                Ok(Caller {
+                    client,
+                    certificate: Some(sha256_base64url(der)),
+                })
+            }
+            ClientAuthentication::TlsSubject { .. } => Err(refuse(
+                "certificates are not yet accepted by subject; register their keys",
+            )),
+        }
+    }
+
+    /// The proof of a key that came with a call, if one did. Each is taken once.
+    pub(super) fn proof(
+        &self,
+        call: &Call<'_>,
+        token: Option<&str>,
+    ) -> Result<Option<Binding>, OauthError> {
+        let Some(text) = call.header("dpop")? else {
+            return Ok(None);
+        };
+        let uri = self.at(call.path);
+        let proof = DpopProof::verify(text, call.method.as_str(), &uri, token, call.now)?;
+        let space = format!("dpop {}", proof.thumbprint());
+        self.provider
+            .use_once(&space, proof.id(), proof.expires())
+            .map_err(|failure| match failure {
+                Failure::Refused(Refusal::Replay) => OauthError::new(
+                    ErrorCode::InvalidDpopProof,
+                    "the DPoP proof was used before; make a new one",
+                ),
+                other => failed(other),
+            })?;
+        Ok(Some(Binding::Dpop {
+            jkt: proof.thumbprint().to_owned(),
+        }))
+    }
+
+    /// The key to which tokens of this call are bound: the one of a DPoP proof, or of the client's certificate.
+    pub(super) fn binding(
+        &self,
+        call: &Call<'_>,
+        caller: &Caller,
+    ) -> Result<Option<Binding>, OauthError> {
+        let certificate = caller
+            .certificate
+            .clone()
+            .map(|thumbprint| Binding::Certificate { thumbprint });
+        Ok(self.proof(call, None)?.or(certificate))
+    }
+}

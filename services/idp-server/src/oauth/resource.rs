@@ -1,0 +1,139 @@
+//! What access tokens open, and what becomes of tokens.
+
+use http::StatusCode;
+use oauth2::{ErrorCode, OauthError};
+use oidc_provider::{Access, Binding, Failure, Refusal, Secret};
+use serde_json::{Value, json};
+
+use super::reply::{self, Reply, failed};
+use super::token::actor;
+use super::{Call, Oauth};
+
+impl Oauth {
+    /// OpenID Connect Core 5.3.
+    pub(super) fn userinfo(&self, call: &Call<'_>) -> Reply {
+        match self.claims(call) {
+            Ok(claims) => reply::json(StatusCode::OK, &claims),
+            Err(error) => reply::challenge(&error),
+        }
+    }
+
+    fn claims(&self, call: &Call<'_>) -> Result<Value, OauthError> {
+        let access = self.presented(call)?;
+        let about = access.about();
+        let mut claims = match &about.person {
+            Some(person) => self
+                .people
+                .claims(person, &about.scopes)
+                .map_err(|error| failed(Failure::Store(error)))?,
+            None => serde_json::Map::new(),
+        };
+        claims.insert("sub".to_owned(), about.subject.as_str().into());
+        if let Some(person) = about.person.filter(|_| about.scopes.contains("number")) {
+            claims.insert("number".to_owned(), person.as_str().into());
+        }
+        if let Some(actor) = actor(about) {
+            claims.insert("act".to_owned(), actor);
+        }
+        for (name, value) in [("email", &about.email), ("phone_number", &about.phone)] {
+            if let Some(value) = value {
+                claims.insert(name.to_owned(), value.as_str().into());
+                claims.insert(format!("{name}_verified"), true.into());
+            }
+        }
+        Ok(Value::Object(claims))
+    }
+
+    /// The access token of a call, by whoever holds its key (RFC 6750 section 2.1, RFC 9449 section 7.1, RFC 8705
+    /// section 3). A token that is bound to a key is never taken as a bearer token.
+    fn presented(&self, call: &Call<'_>) -> Result<Access, OauthError> {
+        let refuse = |why: &str| OauthError::new(ErrorCode::InvalidToken, why);
+        let header = call
+            .header("authorization")?
+            .ok_or_else(|| refuse("the access token is missing"))?;
+        let (scheme, token) = header
+            .split_once(' ')
+            .ok_or_else(|| refuse("the access token is missing"))?;
+        let secret = Secret::new(token);
+        let given = if scheme.eq_ignore_ascii_case("DPoP") {
+            let proof = self.proof(call, Some(token))?;
+            proof.ok_or_else(|| {
+                OauthError::new(ErrorCode::InvalidDpopProof, "the DPoP proof is missing")
+            })?
+        } else if scheme.eq_ignore_ascii_case("Bearer") {
+            match (
+                self.provider.access(&secret, None, call.now),
+                call.certificate,
+            ) {
+                (Err(Failure::Refused(Refusal::OtherKey)), Some(der)) => Binding::Certificate {
+                    thumbprint: jose::sha256_base64url(der),
+                },
+                (access, _) => return access.map_err(presented_failed),
+            }
+        } else {
+            return Err(refuse("the access token comes as Bearer or DPoP"));
+        };
+        self.provider
+            .access(&secret, Some(&given), call.now)
+            .map_err(presented_failed)
+    }
+
+    /// RFC 7662, of the relying party's own tokens: of others it learns nothing.
+    pub(super) fn introspect(&self, call: &Call<'_>) -> Result<Reply, OauthError> {
+        let form = call.form()?;
+        let caller = self.caller(call, &form)?;
+        let token = Secret::new(form.require("token")?);
+        let access = match self.provider.introspect(&token, call.now) {
+            Ok(access) if access.about().client.as_str() == caller.id() => access,
+            Ok(_) | Err(Failure::Refused(_)) => {
+                return Ok(reply::json(StatusCode::OK, &json!({ "active": false })));
+            }
+            Err(failure) => return Err(failed(failure)),
+        };
+        let about = access.about();
+        let scopes: Vec<&str> = about.scopes.iter().map(String::as_str).collect();
+        let mut body = json!({
+            "active": true,
+            "iss": self.issuer,
+            "client_id": about.client.as_str(),
+            "sub": about.subject,
+            "scope": scopes.join(" "),
+            "exp": access.until().unix_timestamp(),
+            "acr": about.level.acr(),
+            "auth_time": about.proved_at.unix_timestamp(),
+            "token_type": "Bearer",
+        });
+        match access.binding() {
+            Some(Binding::Dpop { jkt }) => {
+                body["cnf"] = json!({ "jkt": jkt });
+                body["token_type"] = "DPoP".into();
+            }
+            Some(Binding::Certificate { thumbprint }) => {
+                body["cnf"] = json!({ "x5t#S256": thumbprint });
+            }
+            None => {}
+        }
+        if let Some(actor) = actor(about) {
+            body["act"] = actor;
+        }
+        Ok(reply::json(StatusCode::OK, &body))
+    }
+
+    /// RFC 7009.
+    pub(super) fn revoke(&self, call: &Call<'_>) -> Result<Reply, OauthError> {
+        let form = call.form()?;
+        let caller = self.caller(call, &form)?;
+        let token = Secret::new(form.require("token")?);
+        self.provider
+            .revoke(&caller.client, &token, call.now)
+            .map_err(failed)?;
+        Ok(reply::status(StatusCode::OK))
+    }
+}
+
+fn presented_failed(failure: Failure) -> OauthError {
+    match failure {
+        Failure::Refused(refusal) => OauthError::new(ErrorCode::InvalidToken, refusal),
+        store @ Failure::Store(_) => failed(store),
+    }
+}
