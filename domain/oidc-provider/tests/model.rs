@@ -3,6 +3,8 @@
 //!
 //! `TUNDUK_IDENTITY_CASES` says how many histories are tried (64 otherwise).
 
+#![allow(clippy::disallowed_methods, reason = "the environment says how many")]
+
 #[path = "suite/world.rs"]
 mod world;
 

@@ -1,5 +1,7 @@
 //! Signing in, levels, the desk, freezing and recovering.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "suite/world.rs"]
 mod world;
 

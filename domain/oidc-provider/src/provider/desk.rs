@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 use id_registry::PersonalNumber;
 
 use super::sign_in::proof;
-use super::support::{Duty, Notice, NoticeKind, Officer};
+use super::support::{Duty, NoticeKind, Officer};
 use super::{Decision, Provider};
 use crate::account::{Account, Login, LoginName, NewPasskey, Tenant, Way};
 use crate::event::{Event, EventKind};
@@ -746,52 +746,6 @@ impl Provider {
             let level = account.value.level(Factor::Clerk);
             let proof = proof(Factor::Clerk, level, None, now);
             self.enter(changes, &mut account, proof, origin, None, now, seed)
-        })
-    }
-
-    /// Writes word to somebody. Whoever delivers it reads [`Provider::notices`].
-    pub(super) fn notify(
-        &self,
-        changes: &mut Changes,
-        account: &Account,
-        notice: NoticeKind,
-        now: OffsetDateTime,
-        seed: &Seed,
-    ) -> Result<(), Failure> {
-        if account.channels.is_empty() {
-            return Ok(());
-        }
-        changes.insert(&Notice {
-            id: seed.id(&format!("notice {notice:?}")),
-            account: account.id.clone(),
-            notice,
-            channels: account.channels.clone(),
-            at: now,
-        })?;
-        Ok(())
-    }
-
-    /// Word that waits to be delivered, up to so many.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn notices(&self, most: usize) -> Result<Vec<Notice>, Failure> {
-        let by = crate::port::By::KeysAfter("");
-        let found = crate::port::list::<Notice>(self.store.as_ref(), by, most)?;
-        Ok(found.into_iter().map(|notice| notice.value).collect())
-    }
-
-    /// The word was delivered.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn delivered(&self, notice: &Notice) -> Result<(), Failure> {
-        self.decide(|| {
-            let mut changes = Changes::default();
-            if let Some(found) = self.load::<Notice>(&notice.id)? {
-                changes.remove(&found);
-            }
-            Ok(Decision::yes(changes, ()))
         })
     }
 }

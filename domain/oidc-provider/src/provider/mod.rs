@@ -3,6 +3,7 @@
 mod acting;
 mod authorize;
 mod clients;
+mod codes;
 mod crossing;
 mod desk;
 mod logout;
@@ -26,11 +27,12 @@ use crate::secret::AccountId;
 pub use acting::{Mandate, MandateForm, MandateStanding};
 pub use authorize::{Answer, Interaction, Step};
 pub use clients::Consent;
+pub use codes::{CodeSent, Delivery, PasswordCheck};
 pub use crossing::{CrossingBegun, CrossingView};
 pub use desk::{OnDuty, Opened, Ticket};
 pub use logout::Logout;
 pub use own::Ground;
-pub use sign_in::{Assertion, CardHolder, CodeSent, Delivery, PasswordCheck};
+pub use sign_in::{Assertion, CardHolder};
 pub use support::{Duty, Notice, NoticeKind, Officer};
 pub use tokens::Redemption;
 

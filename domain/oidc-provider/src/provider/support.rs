@@ -3,9 +3,11 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::account::Channel;
-use crate::port::{Item, Kind};
-use crate::secret::{AccountId, Digest};
+use super::{Decision, Provider};
+use crate::account::{Account, Channel};
+use crate::port::{self, By, Changes, Item, Kind};
+use crate::refusal::Failure;
+use crate::secret::{AccountId, Digest, Seed};
 
 /// What an officer may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,6 +88,54 @@ impl Item for Notice {
 
     fn owner(&self) -> Option<String> {
         Some(self.account.0.clone())
+    }
+}
+
+impl Provider {
+    /// Writes word to somebody. Whoever delivers it reads [`Provider::notices`].
+    pub(super) fn notify(
+        &self,
+        changes: &mut Changes,
+        account: &Account,
+        notice: NoticeKind,
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        if account.channels.is_empty() {
+            return Ok(());
+        }
+        changes.insert(&Notice {
+            id: seed.id(&format!("notice {notice:?}")),
+            account: account.id.clone(),
+            notice,
+            channels: account.channels.clone(),
+            at: now,
+        })?;
+        Ok(())
+    }
+
+    /// Word that waits to be delivered, up to so many.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn notices(&self, most: usize) -> Result<Vec<Notice>, Failure> {
+        let by = By::KeysAfter("");
+        let found = port::list::<Notice>(self.store.as_ref(), by, most)?;
+        Ok(found.into_iter().map(|notice| notice.value).collect())
+    }
+
+    /// The word was delivered.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn delivered(&self, notice: &Notice) -> Result<(), Failure> {
+        self.decide(|| {
+            let mut changes = Changes::default();
+            if let Some(found) = self.load::<Notice>(&notice.id)? {
+                changes.remove(&found);
+            }
+            Ok(Decision::yes(changes, ()))
+        })
     }
 }
 
