@@ -34,6 +34,8 @@ pub(crate) mod extension {
     pub(crate) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
     pub(crate) const AUTHORITY_INFORMATION_ACCESS: &[u8] =
         &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x01];
+    /// id-ad-ocsp.
+    pub(crate) const ACCESS_OCSP: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
     pub(crate) const OCSP_NO_CHECK: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x05];
 }
 
@@ -177,6 +179,7 @@ struct Extensions {
     authority_key_identifier: Option<Box<[u8]>>,
     dns_names: Vec<String>,
     policies: Vec<String>,
+    ocsp_url: Option<String>,
     // A critical extension, or name constraints, that we do not process.
     unprocessed: bool,
 }
@@ -408,6 +411,11 @@ impl Certificate {
         &self.0.extensions.dns_names
     }
 
+    /// Where its issuer answers OCSP requests, if the authorityInfoAccess extension says so (RFC 5280 section 4.2.2.1).
+    pub fn ocsp_url(&self) -> Option<&str> {
+        self.0.extensions.ocsp_url.as_deref()
+    }
+
     /// The policies under which it was issued, dotted; empty if the extension is absent. What one of them means is
     /// for the caller to judge, and only as far as the caller lets the issuer say it.
     pub fn policies(&self) -> &[String] {
@@ -595,6 +603,23 @@ fn read_extension(
                     && let Ok(text) = std::str::from_utf8(name.contents)
                 {
                     extensions.dns_names.push(text.to_owned());
+                }
+            }
+        }
+        extension::AUTHORITY_INFORMATION_ACCESS => {
+            // SEQUENCE OF AccessDescription { accessMethod, accessLocation GeneralName }
+            let mut descriptions = reader.sequence()?;
+            while !descriptions.is_empty() {
+                let mut description = descriptions.sequence()?;
+                let method = description.oid()?;
+                let location = description.element()?;
+                if extensions.ocsp_url.is_none()
+                    && method == extension::ACCESS_OCSP
+                    // uniformResourceIdentifier [6] IA5String
+                    && location.tag == der::context_primitive(6)
+                    && let Ok(url) = std::str::from_utf8(location.contents)
+                {
+                    extensions.ocsp_url = Some(url.to_owned());
                 }
             }
         }

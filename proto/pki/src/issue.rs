@@ -222,8 +222,7 @@ fn write_extensions(writer: &mut Writer, template: &Template, issuer_key: &Publi
             |writer| {
                 writer.sequence(|writer| {
                     writer.sequence(|writer| {
-                        // id-ad-ocsp
-                        writer.oid(&[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01]);
+                        writer.oid(extension::ACCESS_OCSP);
                         // uniformResourceIdentifier [6]
                         writer.primitive(der::context_primitive(6), url.as_bytes());
                     });

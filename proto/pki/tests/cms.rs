@@ -34,7 +34,7 @@ fn template(name: &str, key: &SoftwareKey, serial: u8, profile: Profile) -> Temp
         not_before: START,
         not_after: END,
         profile,
-        ocsp_url: None,
+        ocsp_url: Some("http://ocsp.example/".to_owned()),
     }
 }
 
@@ -89,6 +89,7 @@ fn policies_are_written_and_read() {
     assert_eq!(person.certificate.policies(), [POLICY]);
     assert!(person.root.policies().is_empty());
     assert!(person.certificate.allows_signing());
+    assert_eq!(person.certificate.ocsp_url(), Some("http://ocsp.example/"));
     let key = SoftwareKey::generate(KeyType::EcP256).unwrap();
     let nonsense = Profile::Person {
         policies: vec!["no identifier".to_owned()],
