@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use telemetry::Format;
 
 use crate::{
-    bench, call, central_server, children, demo, evidence, globalconf, log, registry_server,
+    bench, call, central_server, children, demo, evidence, globalconf, log, registry_server, renew,
     security_server, token, trust_server, verify,
 };
 
@@ -41,6 +41,8 @@ enum Command {
     Evidence(evidence::Evidence),
     /// Say who signed a document, when, and whether it holds: a PDF file, a container (.asice), or evidence
     Verify(verify::VerifyArguments),
+    /// Let signed documents outlive their certificates: add statuses and time-stamps, and renew these in time
+    Renew(renew::RenewArguments),
     /// Download, verify and show the signed description of an instance
     #[command(subcommand)]
     Globalconf(globalconf::Configuration),
@@ -154,6 +156,7 @@ async fn run(command: Command) -> ExitCode {
         },
         Command::Log(arguments) => printed(log::run(arguments).await),
         Command::Evidence(arguments) => ExitCode::from(evidence::run(arguments).await),
+        Command::Renew(arguments) => ExitCode::from(renew::run(arguments).await),
         Command::Verify(arguments) => ExitCode::from(verify::run(arguments).await),
         Command::Demo(arguments) => match demo::run(arguments, interrupted()).await {
             Ok(true) => ExitCode::SUCCESS,

@@ -18,6 +18,7 @@ mod narrator;
 mod parties;
 mod random;
 mod registry_server;
+mod renew;
 mod running;
 mod security_server;
 mod story;
