@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use crate::names::Words;
 use id_registry::StoreError;
 use postgres::{Client, Config, NoTls, Statement};
 
 /// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_register.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_register.sql"),
+    include_str!("migrations/0002_import.sql"),
+];
 
 /// Connections of one server; more readers wait.
 const MOST: usize = 16;
@@ -19,6 +23,8 @@ pub(crate) const WRITERS: i64 = 0x7475_6e64_756b;
 /// A connection with its prepared statements.
 pub(crate) struct Connection {
     pub(crate) client: Client,
+    /// The names that committed transactions of this connection have seen. Names are never removed.
+    pub(crate) words: Words,
     statements: HashMap<&'static str, Statement>,
 }
 
@@ -88,6 +94,7 @@ impl Connections {
         match self.config.connect(NoTls) {
             Ok(client) => Ok(Connection {
                 client,
+                words: Words::default(),
                 statements: HashMap::new(),
             }),
             Err(error) => {

@@ -16,8 +16,8 @@ pub use identity::PostgresIdentity;
 use std::collections::BTreeSet;
 
 use id_registry::{
-    Act, ActId, Decided, Entry, Hit, LookUp, NameQuery, Notice, PersonalNumber, Record, Records,
-    Register, Sex, StoreError, USERS_ARE_TOLD_FOR, keys_of_record, merge_of,
+    Act, ActId, Decided, Entry, Hit, Issued, LookUp, NameQuery, Notice, PersonalNumber, Record,
+    Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, keys_of_record, merge_of,
 };
 use postgres::{Config, Row, Transaction};
 use time::{Date, OffsetDateTime};
@@ -30,6 +30,9 @@ const ACTS_ABOUT: &str = "SELECT act.id, act.entered_at, act.entry FROM act_pers
 const ACT: &str = "SELECT id, entered_at, entry FROM act WHERE id = $1";
 const ACTS_AFTER: &str = "SELECT id, entered_at, entry FROM act WHERE id > $1 ORDER BY id LIMIT $2";
 const ISSUED: &str = "SELECT DISTINCT number FROM act_person WHERE number BETWEEN $1 AND $2";
+const ISSUED_OF: &str = "SELECT wanted.number, taken_over.digest FROM unnest($1::bigint[]) AS wanted (number) \
+     LEFT JOIN taken_over ON taken_over.number = wanted.number \
+     WHERE EXISTS (SELECT 1 FROM act_person WHERE act_person.number = wanted.number)";
 const LAST_ACT: &str = "SELECT coalesce(max(id), 0) FROM act";
 const KEEP_LOOK_UP: &str = "INSERT INTO look_up (number, at, client, officer, purpose, service, query_id) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -107,6 +110,28 @@ impl Register for PostgresRegister {
     ) -> Result<u64, StoreError> {
         self.connections
             .with(|connection| load::load(connection, decided, progress))
+    }
+
+    fn take_over(
+        &self,
+        decided: &[Decided],
+        rows: &[(PersonalNumber, u64)],
+    ) -> Result<ActId, StoreError> {
+        self.connections
+            .with(|connection| load::take_over(connection, decided, rows))
+    }
+
+    fn issued_of(&self, numbers: &[PersonalNumber]) -> Result<Vec<Issued>, StoreError> {
+        let wanted: Vec<i64> = numbers.iter().copied().map(digits).collect();
+        let rows = self.query(ISSUED_OF, &[&wanted])?;
+        rows.iter()
+            .map(|row| {
+                Ok(Issued {
+                    number: number(row.get(0))?,
+                    digest: row.get::<_, Option<i64>>(1).map(i64::cast_unsigned),
+                })
+            })
+            .collect()
     }
 
     fn issued(&self, sex: Sex, born: Date) -> Result<BTreeSet<PersonalNumber>, StoreError> {

@@ -37,6 +37,37 @@ pub(crate) fn load(
     Ok(written)
 }
 
+/// Acts of an import, with the rows that they come from.
+pub(crate) fn take_over(
+    connection: &mut Connection,
+    decided: &[Decided],
+    rows: &[(PersonalNumber, u64)],
+) -> Result<ActId, StoreError> {
+    let words = std::mem::take(&mut connection.words);
+    let mut transaction = connection.client.transaction().map_err(unavailable)?;
+    let before = lock(&mut transaction).map_err(unavailable)?;
+    let mut words = words;
+    let mut written = before;
+    for together in decided.chunks(TOGETHER) {
+        check(&mut transaction, together, written)?;
+        copy(&mut transaction, together, written, &mut words)?;
+        written += together.len() as u64;
+    }
+    let mut kept = String::new();
+    for (number, digest) in rows {
+        let _ = writeln!(kept, "{}\t{}", digits(*number), digest.cast_signed());
+    }
+    send(
+        &mut transaction,
+        "COPY taken_over (number, digest) FROM STDIN",
+        &kept,
+    )?;
+    transaction.commit().map_err(unavailable)?;
+    // What was rolled back is not remembered.
+    connection.words = words;
+    Ok(ActId(before + 1))
+}
+
 /// Whether the records are those that the acts were decided on, counting what is copied together.
 fn check(
     transaction: &mut Transaction<'_>,

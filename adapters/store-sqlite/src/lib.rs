@@ -4,6 +4,7 @@
 //! acknowledged (`synchronous = FULL`). The schema is a list of numbered files; a file that a newer program wrote is
 //! refused. `store-postgres` fulfils the same port, and one suite of tests holds for both.
 
+mod load;
 mod names;
 mod schema;
 
@@ -16,8 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use id_registry::{
-    Act, ActId, Decided, Entry, Hit, LookUp, NameQuery, Notice, PersonalNumber, Record, Records,
-    Register, Sex, StoreError, USERS_ARE_TOLD_FOR, keys_of_record, merge_of, name_keys,
+    Act, ActId, Decided, Entry, Hit, Issued, LookUp, NameQuery, Notice, PersonalNumber, Record,
+    Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, keys_of_record, merge_of,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use time::{Date, OffsetDateTime};
@@ -146,35 +147,38 @@ impl Register for SqliteRegister {
     ) -> Result<u64, StoreError> {
         let mut writer = self.writer();
         let transaction = begin(&mut writer)?;
-        let mut words = Words::default();
-        let first = last_act(&transaction).map_err(unavailable)?;
-        let mut written = 0;
+        let mut load = load::Load::begin(&transaction)?;
         for decided in decided {
-            written += 1;
-            let act = Act {
-                id: ActId(first.0 + written),
-                entered_at: stored_moment(decided.at()),
-                entry: decided.entry().clone(),
-            };
-            for (number, last) in decided.basis() {
-                let found = last_act_about(&transaction, *number).map_err(unavailable)?;
-                if found != *last {
-                    return Err(StoreError::Conflict(*number));
-                }
-            }
-            write_act(&transaction, &act, &act.entry.people())?;
-            for new in act.entry.event.newcomers() {
-                words
-                    .add(&transaction, new.number, &name_keys(&new.names))
-                    .map_err(unavailable)?;
-            }
-            if written % PROGRESS_STEP == 0 {
-                progress(written);
+            load.write(decided)?;
+            if load.written() % PROGRESS_STEP == 0 {
+                progress(load.written());
             }
         }
+        let written = load.written();
         transaction.commit().map_err(unavailable)?;
         progress(written);
         Ok(written)
+    }
+
+    fn take_over(
+        &self,
+        decided: &[Decided],
+        rows: &[(PersonalNumber, u64)],
+    ) -> Result<ActId, StoreError> {
+        let mut writer = self.writer();
+        let transaction = begin(&mut writer)?;
+        let mut load = load::Load::begin(&transaction)?;
+        let first = load.next();
+        for decided in decided {
+            load.write(decided.clone())?;
+        }
+        load.keep_rows(rows)?;
+        transaction.commit().map_err(unavailable)?;
+        Ok(first)
+    }
+
+    fn issued_of(&self, numbers: &[PersonalNumber]) -> Result<Vec<Issued>, StoreError> {
+        self.read(|connection| load::issued_of(connection, numbers))
     }
 
     fn issued(&self, sex: Sex, born: Date) -> Result<BTreeSet<PersonalNumber>, StoreError> {

@@ -7,7 +7,10 @@ use id_registry::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_register.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_register.sql"),
+    include_str!("migrations/0002_import.sql"),
+];
 
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;

@@ -49,8 +49,8 @@ pub use person::{
     Names, NewPerson, Parent, ParentalRights, ProtectionKind, Residence,
 };
 pub use port::{
-    Hit, LookUp, NameKey, NameQuery, Nobody, Notice, Register, StoreError, USERS_ARE_TOLD_FOR,
-    keys_of_record, merge_of, name_keys,
+    Hit, Issued, LookUp, NameKey, NameQuery, Nobody, Notice, Register, StoreError,
+    USERS_ARE_TOLD_FOR, keys_of_record, merge_of, name_keys,
 };
 pub use record::{ActOnRecord, AsOf, Record};
 pub use spelling::{grams, likeness, romanise, skeleton};

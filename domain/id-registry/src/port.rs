@@ -92,6 +92,15 @@ pub struct Hit {
     pub likeness: u32,
 }
 
+/// A number that was issued, as an import meets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Issued {
+    /// The number.
+    pub number: PersonalNumber,
+    /// The digest of the row that it was taken over from; none if it came into the register otherwise.
+    pub digest: Option<u64>,
+}
+
 /// The register's database. Everything that returns without an error is durable.
 pub trait Register: Records<Error = StoreError> + Send + Sync {
     /// Enters an act, if the records that it was decided on have not changed. Where a number is given up, the agencies
@@ -110,6 +119,23 @@ pub trait Register: Records<Error = StoreError> + Send + Sync {
         decided: &mut dyn Iterator<Item = Decided>,
         progress: &mut dyn FnMut(u64),
     ) -> Result<u64, StoreError>;
+
+    /// Enters acts that take people over, with the digests of the rows they come from: all of them or none. Gives the
+    /// first act's place; the others follow it without a gap.
+    ///
+    /// # Errors
+    /// As [`Register::enter`].
+    fn take_over(
+        &self,
+        decided: &[Decided],
+        rows: &[(PersonalNumber, u64)],
+    ) -> Result<ActId, StoreError>;
+
+    /// Which of these numbers were issued, and from which rows they were taken over.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn issued_of(&self, numbers: &[PersonalNumber]) -> Result<Vec<Issued>, StoreError>;
 
     /// The numbers of one sex and day of birth that were ever issued.
     ///

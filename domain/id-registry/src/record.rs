@@ -68,6 +68,42 @@ impl Record {
         (!record.acts.is_empty()).then_some(record)
     }
 
+    /// As much of the record of somebody who was just taken over as decisions about relatives rest on: that the number
+    /// is held, since when, and the last act about it. An import knows this of everybody whom it entered itself.
+    #[must_use]
+    pub fn of_taken_over(
+        number: PersonalNumber,
+        born_on: Date,
+        last: ActId,
+        at: OffsetDateTime,
+    ) -> Self {
+        let known = |fact| Known {
+            fact,
+            valid_from: born_on,
+            act: last,
+            entered_at: at,
+            withdrawn: None,
+            sealed_by: None,
+        };
+        Self {
+            number,
+            acts: vec![ActOnRecord {
+                id: last,
+                kind: "takenOver",
+                entered_at: at,
+                effective: born_on,
+                reference: String::new(),
+                officer: Officer {
+                    office: String::new(),
+                    name: String::new(),
+                },
+                reversed_by: None,
+                secret: false,
+            }],
+            facts: vec![known(Fact::Lives), known(Fact::BornOn(born_on))],
+        }
+    }
+
     /// Adds a later act. Acts about other people leave no trace.
     pub fn add(&mut self, act: &Act) {
         let entry = &act.entry;

@@ -7,6 +7,7 @@
 //! register as the act of taking over what an earlier register knew.
 
 mod bank;
+mod dirty;
 mod licence;
 mod names;
 mod places;
@@ -14,6 +15,7 @@ mod population;
 mod scatter;
 
 pub use bank::{Customer, CustomerRegister};
+pub use dirty::{DirtySource, Planted};
 pub use licence::{Category, Licence, LicenceRegister, LicenceStatus};
 pub use places::territory;
 pub use population::{
