@@ -10,6 +10,7 @@ mod logs;
 mod message;
 mod processes;
 mod programs;
+mod register;
 mod report;
 mod rounds;
 mod stage;
@@ -18,12 +19,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use hops::HopOptions;
+pub use register::RegisterOptions;
 
 /// What can be measured, and the programs that measuring needs.
 #[derive(Debug, clap::Subcommand)]
 pub enum Bench {
     /// Measure the signed exchange; the table goes to standard error.
     Exchange(ExchangeOptions),
+    /// Measure the population register: taking people over, look-ups and searches.
+    Register(RegisterOptions),
     /// Load generator.
     #[command(hide = true)]
     Load,
@@ -68,6 +72,7 @@ pub struct ExchangeOptions {
 pub fn run(bench: Bench) -> ExitCode {
     let outcome = match &bench {
         Bench::Exchange(options) => rounds::exchange(options),
+        Bench::Register(options) => register::run(options),
         Bench::Load => load::run(),
         Bench::Provider(options) => hops::provider(options),
         Bench::ConsumerHop(options) => hops::consumer_side(options),

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use telemetry::Format;
 
 use crate::{
-    bench, call, central_server, children, demo, evidence, globalconf, log, registry_server, renew,
-    security_server, token, trust_server, verify,
+    bench, call, central_server, children, demo, evidence, globalconf, log, register,
+    registry_server, renew, security_server, token, trust_server, verify,
 };
 
 /// Exit code for arguments that cannot be used (sysexits' `EX_USAGE`).
@@ -63,6 +63,9 @@ enum Command {
     CentralServer(central_server::CentralServerArguments),
     /// Run the trust services of a test network, or revoke a certificate
     TrustServer(trust_server::TrustServerArguments),
+    /// Judge the data of an earlier population register, and take them over
+    #[command(subcommand)]
+    Register(register::Register),
     /// Run the registers of the demonstration country
     RegistryServer(registry_server::RegistryServerArguments),
 }
@@ -85,6 +88,7 @@ pub fn main() -> ExitCode {
     let command = match arguments.command {
         Command::Bench(bench) => return bench::run(bench),
         Command::Token(arguments) => return printed(token::run(&arguments)),
+        Command::Register(register) => return printed(register::run(&register)),
         Command::TokenUnlockHelper => return keystore::helper_main(),
         command => command,
     };
@@ -135,6 +139,7 @@ async fn run(command: Command) -> ExitCode {
     match command {
         Command::Bench(bench) => bench::run(bench),
         Command::Token(arguments) => printed(token::run(&arguments)),
+        Command::Register(register) => printed(register::run(&register)),
         Command::TokenUnlockHelper => keystore::helper_main(),
         Command::Call(arguments) => match call::run(arguments).await {
             call::Outcome::Answered => ExitCode::SUCCESS,

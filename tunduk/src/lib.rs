@@ -17,6 +17,7 @@ mod log;
 mod narrator;
 mod parties;
 mod random;
+mod register;
 mod registry_server;
 mod renew;
 mod running;

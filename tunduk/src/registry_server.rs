@@ -90,7 +90,8 @@ pub async fn run(
     Ok(())
 }
 
-fn open(state: &Path, postgres: Option<&Path>) -> Result<Box<dyn Register>, String> {
+/// Opens the population register: a file in the state directory, or a database of PostgreSQL.
+pub(crate) fn open(state: &Path, postgres: Option<&Path>) -> Result<Box<dyn Register>, String> {
     if let Some(file) = postgres {
         let parameters = std::fs::read_to_string(file)
             .map_err(|error| format!("{}: {error}", file.display()))?;
