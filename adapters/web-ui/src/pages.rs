@@ -1,0 +1,330 @@
+//! What each page shows.
+
+use askama::Template;
+
+use crate::text::{Language, Texts};
+
+/// What every page has.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// The texts.
+    pub texts: &'a Texts,
+    /// The person's language.
+    pub language: Language,
+    /// The value that every form sends back.
+    pub csrf: &'a str,
+    /// Key of the text that says what went wrong.
+    pub error: Option<&'a str>,
+}
+
+impl Frame<'_> {
+    /// A text in the person's language; the key itself if there is none, which the tests do not let happen.
+    #[must_use]
+    pub fn say(&self, key: &str) -> String {
+        self.texts
+            .find(self.language, key, None)
+            .unwrap_or_else(|| key.to_owned())
+    }
+
+    /// A text with a value.
+    #[must_use]
+    pub fn say_of(&self, key: &str, value: impl AsRef<str>) -> String {
+        self.texts
+            .find(self.language, key, Some(value.as_ref()))
+            .unwrap_or_else(|| key.to_owned())
+    }
+}
+
+/// Something that becomes HTML.
+pub trait Page {
+    /// The HTML.
+    ///
+    /// # Errors
+    /// Memory ran out.
+    fn html(&self) -> Result<String, std::fmt::Error>;
+}
+
+impl<T: Template> Page for T {
+    fn html(&self) -> Result<String, std::fmt::Error> {
+        self.render().map_err(|_| std::fmt::Error)
+    }
+}
+
+/// Ways to sign in, the safest first.
+#[derive(Debug, Template)]
+#[template(path = "sign_in.html")]
+pub struct SignInPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The relying party that asks, by name.
+    pub client: Option<&'a str>,
+    /// Key of the level that is needed.
+    pub level: Option<&'a str>,
+}
+
+/// A one-time code is asked for.
+#[derive(Debug, Template)]
+#[template(path = "code.html")]
+pub struct CodePage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// Opens the attempt.
+    pub attempt: &'a str,
+}
+
+/// One scope.
+#[derive(Debug, Clone)]
+pub struct ScopeRow {
+    /// Its name.
+    pub name: String,
+    /// Key of its text.
+    pub text: String,
+    /// What the relying party wants it for, in the person's language.
+    pub purpose: Option<String>,
+}
+
+/// May a relying party have these?
+#[derive(Debug, Template)]
+#[template(path = "consent.html")]
+pub struct ConsentPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The relying party's name.
+    pub client: &'a str,
+    /// Who answers for it.
+    pub organisation: &'a str,
+    /// What it asks for.
+    pub scopes: &'a [ScopeRow],
+}
+
+/// A message, perhaps with a code that is shown once and a way on.
+#[derive(Debug, Template)]
+#[template(path = "message.html")]
+pub struct MessagePage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// Key of the title.
+    pub title: &'a str,
+    /// Key of the text.
+    pub text: &'a str,
+    /// The code.
+    pub code: Option<&'a str>,
+    /// Where to, and the key of the link's text.
+    pub next: Option<(&'a str, &'a str)>,
+}
+
+/// Is the person sure?
+#[derive(Debug, Template)]
+#[template(path = "confirm.html")]
+pub struct ConfirmPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// Key of the title.
+    pub title: &'a str,
+    /// Key of the text.
+    pub text: &'a str,
+    /// Key of the button.
+    pub button: &'a str,
+    /// Where the form goes.
+    pub action: &'a str,
+    /// Whether it cannot simply be undone.
+    pub grave: bool,
+}
+
+/// A first key with a code from an officer.
+#[derive(Debug, Template)]
+#[template(path = "first_key.html")]
+pub struct FirstKeyPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+}
+
+/// The letters of another screen are asked for.
+#[derive(Debug, Template)]
+#[template(path = "device.html")]
+pub struct DevicePage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+}
+
+/// Who asks from another screen, and which number it shows.
+#[derive(Debug, Template)]
+#[template(path = "device_choose.html")]
+pub struct DeviceChoosePage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The relying party's name; none: our own sign-in page.
+    pub client: Option<&'a str>,
+    /// The network it asks from.
+    pub place: Option<&'a str>,
+    /// What the screen calls itself.
+    pub browser: Option<&'a str>,
+    /// Keys of the scopes' texts.
+    pub scopes: &'a [String],
+    /// The numbers to choose from.
+    pub choices: &'a [u8],
+    /// The letters that were typed.
+    pub user_code: &'a str,
+}
+
+/// The screen that waits for a phone.
+#[derive(Debug, Template)]
+#[template(path = "screen.html")]
+pub struct ScreenPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The address to open on the phone.
+    pub address: &'a str,
+    /// The letters.
+    pub user_code: &'a str,
+    /// The number.
+    pub number: u8,
+    /// Seconds until the screen asks again.
+    pub interval: i64,
+}
+
+/// One line of a list that can be ended, removed or taken back.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its identifier.
+    pub id: String,
+    /// What it is called.
+    pub label: String,
+    /// The date that matters.
+    pub since: String,
+    /// Whether it is the one in use now.
+    pub current: bool,
+}
+
+/// One event.
+#[derive(Debug, Clone)]
+pub struct EventRow {
+    /// When.
+    pub at: String,
+    /// Key of its text.
+    pub text: &'static str,
+    /// The network.
+    pub network: Option<String>,
+}
+
+/// Everything about one's own account.
+#[derive(Debug, Template)]
+#[template(path = "account.html")]
+pub struct AccountPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// Key of what was just done.
+    pub done: Option<&'a str>,
+    /// Key of the level now.
+    pub level: &'a str,
+    /// The person's number, after proofing.
+    pub number: Option<&'a str>,
+    /// Whether the person is an officer.
+    pub officer: bool,
+    /// Passkeys.
+    pub keys: &'a [Row],
+    /// Sessions.
+    pub sessions: &'a [Row],
+    /// Devices.
+    pub devices: &'a [Row],
+    /// Relying parties that were allowed something.
+    pub consents: &'a [Row],
+    /// What happened, the latest first.
+    pub events: &'a [EventRow],
+}
+
+/// What officers do at the desk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeskTask {
+    /// A code for a first key.
+    Ticket,
+    /// Binds an account to the person at the desk.
+    Bind,
+    /// Opens a recovery.
+    Recovery,
+    /// Confirms the recovery that another officer opened.
+    Confirm,
+    /// Freezes.
+    Freeze,
+    /// Lifts a freeze.
+    Unfreeze,
+}
+
+impl DeskTask {
+    /// All.
+    pub const ALL: [Self; 6] = [
+        Self::Ticket,
+        Self::Bind,
+        Self::Recovery,
+        Self::Confirm,
+        Self::Freeze,
+        Self::Unfreeze,
+    ];
+
+    /// Its name in addresses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ticket => "ticket",
+            Self::Bind => "bind",
+            Self::Recovery => "recovery",
+            Self::Confirm => "confirm",
+            Self::Freeze => "freeze",
+            Self::Unfreeze => "unfreeze",
+        }
+    }
+
+    /// Key of its title.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Ticket => "desk-ticket",
+            Self::Bind => "desk-bind",
+            Self::Recovery => "desk-recovery",
+            Self::Confirm => "desk-confirm",
+            Self::Freeze => "desk-freeze",
+            Self::Unfreeze => "desk-unfreeze",
+        }
+    }
+
+    /// Key of what it is for.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Ticket => "desk-ticket-hint",
+            Self::Bind => "desk-bind-hint",
+            Self::Recovery => "desk-recovery-hint",
+            Self::Confirm => "desk-confirm-hint",
+            Self::Freeze => "desk-freeze-hint",
+            Self::Unfreeze => "desk-unfreeze-hint",
+        }
+    }
+
+    /// Whether a personal number is typed.
+    #[must_use]
+    pub const fn needs_number(self) -> bool {
+        !matches!(self, Self::Confirm)
+    }
+
+    /// Whether a code is typed.
+    #[must_use]
+    pub const fn needs_code(self) -> bool {
+        matches!(self, Self::Bind | Self::Confirm)
+    }
+
+    /// Whether the officer says that the person was compared with the portrait.
+    #[must_use]
+    pub const fn needs_comparison(self) -> bool {
+        !matches!(self, Self::Freeze)
+    }
+}
+
+/// The officers' desk.
+#[derive(Debug, Template)]
+#[template(path = "desk.html")]
+pub struct DeskPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+    /// The officer's office.
+    pub office: &'a str,
+}
