@@ -121,8 +121,8 @@ struct Section {
     entries: BTreeMap<u32, Entry>,
     trailer: Dictionary,
     range: Range<usize>,
-    startxref: usize,
-    end: usize,
+    /// What `startxref` says behind it, and the end of `%%EOF`. Only the first section of a linearised file may have none.
+    tail: Option<(usize, usize)>,
     is_stream: bool,
     is_hybrid: bool,
 }
@@ -247,13 +247,11 @@ impl<'a> Document<'a> {
             is_hybrid = true;
         }
         let end_of_section = parser.at;
-        let (startxref, end) = tail(&mut parser, self.bytes)?;
         Ok(Section {
             entries,
             trailer,
             range: offset..end_of_section,
-            startxref,
-            end,
+            tail: tail(&mut parser, self.bytes).ok(),
             is_stream,
             is_hybrid,
         })
@@ -587,27 +585,28 @@ fn revisions(mut sections: Vec<Section>) -> Result<Vec<Revision>> {
     }
     let mut revisions: Vec<Revision> = Vec::with_capacity(sections.len());
     for section in sections.into_iter().rev() {
-        let first = revisions.is_empty();
         let start = section.range.start;
+        let main = linearised.take();
+        let tail = main.as_ref().map_or(section.tail, |main| main.tail);
+        let Some((startxref, end)) = tail else {
+            return malformed("startxref and %%EOF are missing", section.range.end);
+        };
+        if startxref != start {
+            return malformed("startxref is not the place of its section", start);
+        }
         let mut revision = Revision {
             entries: section.entries,
             trailer: section.trailer,
             section: section.range,
-            end: section.end,
+            end,
             is_stream: section.is_stream,
             is_hybrid: section.is_hybrid,
         };
-        if let Some(main) = linearised.take().filter(|_| first) {
+        if let Some(main) = main {
             for (number, entry) in main.entries {
                 revision.entries.entry(number).or_insert(entry);
             }
-            if main.startxref != start || main.end < revision.end {
-                return malformed("the two sections of a linearised file do not fit", start);
-            }
-            revision.end = main.end;
             revision.is_hybrid |= main.is_hybrid;
-        } else if section.startxref != start {
-            return malformed("startxref is not the place of its section", start);
         }
         if revisions.last().is_some_and(|older| older.end > start) {
             return malformed("the revisions are not in the order of the file", start);
