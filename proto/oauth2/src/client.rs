@@ -6,8 +6,9 @@ use time::{Duration, OffsetDateTime};
 use crate::error::{ErrorCode, OauthError};
 use crate::parameters::Parameters;
 
-/// How long an assertion may last (RFC 7523 section 3, item 4: unreasonably far ends are refused).
-pub const ASSERTION_LASTS: Duration = Duration::minutes(10);
+/// How long an assertion may last (RFC 7523 section 3, item 4: unreasonably far ends are refused). Common libraries make
+/// them for an hour; each is taken once all the same.
+pub const ASSERTION_LASTS: Duration = Duration::hours(1);
 /// Longest `jti`, in bytes.
 const MAX_ID: usize = 256;
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
