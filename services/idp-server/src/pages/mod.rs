@@ -6,7 +6,6 @@
 
 mod account;
 mod desk;
-mod passwords;
 mod sign_in;
 
 use std::net::IpAddr;
@@ -23,12 +22,12 @@ use oidc_provider::{
     Tenant, network_of,
 };
 use passkeys::{PasskeyError, Passkeys};
+use passwords::{Hasher, PasswordError};
 use time::OffsetDateTime;
 use transport::{Body, Connection};
 use web_ui::{ASSETS, Frame, Language, MessagePage, Page, Texts};
 
 use crate::oauth::{Call, INTERACTION_COOKIE, Oauth, Reply, SESSION_COOKIE};
-pub use passwords::{Busy, Passwords};
 
 /// Cookie that makes a device known.
 pub const DEVICE_COOKIE: &str = "__Host-device";
@@ -51,7 +50,7 @@ pub trait CodePost: Send + Sync {
 pub struct Pages {
     oauth: Arc<Oauth>,
     passkeys: Passkeys,
-    passwords: Passwords,
+    passwords: Arc<Hasher>,
     texts: Texts,
     post: Arc<dyn CodePost>,
     tenant: Tenant,
@@ -75,9 +74,34 @@ enum Problem {
     Text(&'static str),
 }
 
-impl<T: Into<Failure>> From<T> for Problem {
-    fn from(failure: T) -> Self {
-        Self::Failure(failure.into())
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Failure(refusal.into())
+    }
+}
+
+impl From<PasskeyError> for Problem {
+    fn from(error: PasskeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::Busy,
+            PasswordError::Length => Self::Text("error-password"),
+            PasswordError::Unreadable => {
+                tracing::error!(%error, "a stored password cannot be read");
+                Self::Text("failed-text")
+            }
+        }
     }
 }
 
@@ -154,12 +178,15 @@ impl Visit<'_> {
         let form = Parameters::decode(self.call.body).map_err(|_| Problem::Form)?;
         let token = form.get("csrf").map(Secret::new);
         let same = !self.new_csrf
-            && token.is_some_and(|token| {
-                token.digest() == Secret::new(self.csrf.as_str()).digest()
-            });
+            && token
+                .is_some_and(|token| token.digest() == Secret::new(self.csrf.as_str()).digest());
         let from = self.call.headers.get(ORIGIN);
         let here = from.is_none_or(|from| from.as_bytes() == issuer.as_bytes());
-        if same && here { Ok(form) } else { Err(Problem::Form) }
+        if same && here {
+            Ok(form)
+        } else {
+            Err(Problem::Form)
+        }
     }
 }
 
@@ -218,7 +245,9 @@ fn place_of(redirect_uri: &str) -> Option<String> {
         text.bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"+-.:[]".contains(&byte))
     };
-    let authority = rest.strip_prefix("//").and_then(|rest| rest.split('/').next());
+    let authority = rest
+        .strip_prefix("//")
+        .and_then(|rest| rest.split('/').next());
     match authority {
         Some(authority) if plain(scheme) && plain(authority) => {
             Some(format!("{scheme}://{authority}"))
@@ -246,7 +275,11 @@ fn bare(status: StatusCode, kind: &'static str, body: String) -> Reply {
 }
 
 fn see_other(location: &str) -> Reply {
-    let mut reply = bare(StatusCode::SEE_OTHER, "text/plain; charset=utf-8", String::new());
+    let mut reply = bare(
+        StatusCode::SEE_OTHER,
+        "text/plain; charset=utf-8",
+        String::new(),
+    );
     match HeaderValue::from_str(location) {
         Ok(value) => {
             reply.headers_mut().insert(LOCATION, value);
@@ -272,6 +305,7 @@ impl Pages {
     /// The issuer is no address of a host, or this build's texts are broken.
     pub fn new(
         oauth: Arc<Oauth>,
+        passwords: Arc<Hasher>,
         post: Arc<dyn CodePost>,
         tenant: Tenant,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
@@ -279,7 +313,7 @@ impl Pages {
         let host = host.host().ok_or("the issuer names no host")?.to_owned();
         Ok(Self {
             passkeys: Passkeys::new(&host, oauth.issuer())?,
-            passwords: Passwords::default(),
+            passwords,
             texts: Texts::new()?,
             post,
             tenant,
@@ -407,7 +441,11 @@ impl Pages {
 
     /// Somebody just signed in: the browser gets its cookies and goes on.
     fn entered(visit: &Visit<'_>, signed_in: &SignedIn) -> Reply {
-        let next = if visit.asking.is_some() { "/continue" } else { "/account" };
+        let next = if visit.asking.is_some() {
+            "/continue"
+        } else {
+            "/account"
+        };
         let mut reply = see_other(next);
         set_cookie(&mut reply, SESSION_COOKIE, signed_in.session.expose(), None);
         let device = signed_in.device.expose();
@@ -415,7 +453,7 @@ impl Pages {
         reply
     }
 
-    /// Answers a call from an address.
+    /// Answers a call from an address. On a thread of tokio that may block.
     #[must_use]
     pub fn answer(&self, call: &Call<'_>, address: IpAddr) -> Reply {
         if let Some((_, kind, content)) = ASSETS.iter().find(|(path, ..)| *path == call.path) {
@@ -428,7 +466,11 @@ impl Pages {
             Ok(visit) => visit,
             Err(problem) => {
                 let text = problem.text();
-                return bare(problem.status(), "text/plain; charset=utf-8", text.to_owned());
+                return bare(
+                    problem.status(),
+                    "text/plain; charset=utf-8",
+                    text.to_owned(),
+                );
             }
         };
         let reply = match *call.method {
@@ -497,7 +539,10 @@ impl Pages {
     /// The page from which a form came, with what went wrong.
     fn refused(&self, visit: &Visit<'_>, problem: &Problem) -> Reply {
         let path = visit.call.path;
-        if matches!(problem, Problem::Failure(Failure::Refused(Refusal::NotSignedIn))) {
+        if matches!(
+            problem,
+            Problem::Failure(Failure::Refused(Refusal::NotSignedIn))
+        ) {
             return if *visit.call.method == Method::GET {
                 self.sign_in_page(visit, StatusCode::OK, None)
             } else {
@@ -555,10 +600,8 @@ impl Pages {
         };
         let work = move || {
             let mut random = [0; 32];
-            let (Ok(()), Ok(body)) = (
-                getrandom::fill(&mut random),
-                std::str::from_utf8(&body),
-            ) else {
+            let (Ok(()), Ok(body)) = (getrandom::fill(&mut random), std::str::from_utf8(&body))
+            else {
                 return failed();
             };
             let call = Call {
@@ -591,7 +634,10 @@ mod tests {
             place_of("https://bank.example:8443/back?x=1").as_deref(),
             Some("https://bank.example:8443")
         );
-        assert_eq!(place_of("kg.example.app:/back").as_deref(), Some("kg.example.app:"));
+        assert_eq!(
+            place_of("kg.example.app:/back").as_deref(),
+            Some("kg.example.app:")
+        );
         assert_eq!(place_of("https://bank.example; script-src *"), None);
         assert_eq!(place_of("nothing"), None);
     }

@@ -1,0 +1,453 @@
+//! Signing in, and what a relying party's request needs of the person.
+
+use std::collections::BTreeSet;
+
+use http::StatusCode;
+use oauth2::Parameters;
+use oidc_provider::{Assertion, CodeSent, Failure, LoginName, Refusal, Secret, Step};
+use passkeys::{Passkeys, Question};
+use passwords::Password;
+use tokio::runtime::Handle;
+use web_ui::{
+    CodePage, ConsentPage, DeviceChoosePage, DevicePage, FirstKeyPage, ScopeRow, ScreenPage,
+    SignInPage,
+};
+
+use super::{
+    INTERACTION_COOKIE, Pages, Problem, Reply, SCREEN_COOKIE, Visit, bare, field, level_text,
+    see_other, set_cookie,
+};
+use crate::oauth::{DEVICE_PAGE, SESSION_COOKIE};
+
+/// Seconds between two questions of a screen that waits for a phone.
+const SCREEN_ASKS_EVERY: i64 = 5;
+
+/// A name in the person's language, or in any.
+fn in_language(names: &std::collections::BTreeMap<String, String>, code: &str) -> Option<String> {
+    names.get(code).or_else(|| names.values().next()).cloned()
+}
+
+impl Pages {
+    /// The name of the relying party that asks, in the person's language.
+    fn asking_name(visit: &Visit<'_>) -> Option<String> {
+        let (_, asking) = visit.asking.as_ref()?;
+        in_language(&asking.client.form.names, visit.language.code())
+    }
+
+    pub(super) fn sign_in_page(
+        &self,
+        visit: &Visit<'_>,
+        status: StatusCode,
+        error: Option<&str>,
+    ) -> Reply {
+        let client = Self::asking_name(visit);
+        let level = visit
+            .asking
+            .as_ref()
+            .and_then(|(_, asking)| match asking.step {
+                Step::SignIn { level } | Step::StepUp { level, .. } => Some(level_text(level)),
+                _ => None,
+            });
+        let page = SignInPage {
+            frame: self.frame(visit, error),
+            client: client.as_deref(),
+            level,
+        };
+        Self::page(visit, status, &page)
+    }
+
+    /// A browser's question for a passkey: kept here until it is answered.
+    pub(super) fn question(&self, visit: &Visit<'_>, asked: Question) -> Result<Reply, Problem> {
+        let provider = self.oauth.provider();
+        let token = provider.keep_ceremony(asked.state, visit.now(), visit.seed())?;
+        let options: serde_json::Value =
+            serde_json::from_str(&asked.options).map_err(|_| Problem::Text("failed-text"))?;
+        let body = serde_json::json!({ "options": options, "ceremony": token.expose() });
+        Ok(bare(StatusCode::OK, "application/json", body.to_string()))
+    }
+
+    pub(super) fn ask_for_key(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
+        self.question(visit, self.passkeys.ask_to_sign_in()?)
+    }
+
+    /// Verifies a passkey's answer. A key that nobody has looks like a wrong one.
+    fn assertion(&self, visit: &Visit<'_>, form: &Parameters) -> Result<Assertion, Problem> {
+        let provider = self.oauth.provider();
+        let token = Secret::new(field(form, "ceremony")?);
+        let state = provider.take_ceremony(&token, visit.now())?;
+        let answer = field(form, "answer")?;
+        let (_, key) = provider
+            .passkey(&Passkeys::named(answer)?)?
+            .ok_or(Refusal::WrongCredentials)?;
+        Ok(self.passkeys.signed_in(&state, answer, &key)?)
+    }
+
+    pub(super) fn sign_in_with_key(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let assertion = self.assertion(visit, form)?;
+        let current = self.current(visit);
+        let signed_in = self.oauth.provider().sign_in_with_key(
+            &assertion,
+            &visit.origin,
+            current.as_ref(),
+            visit.now(),
+            visit.seed(),
+        )?;
+        Ok(Self::entered(visit, &signed_in))
+    }
+
+    /// The session that is stepped up; none if nobody is signed in.
+    fn current(&self, visit: &Visit<'_>) -> Option<Secret> {
+        visit.who.as_ref()?;
+        visit.call.cookie(SESSION_COOKIE)
+    }
+
+    pub(super) fn sign_in_with_password(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let provider = self.oauth.provider();
+        let name = field(form, "name")?.trim();
+        let name = name.parse().map_or_else(
+            |_| LoginName::Email(name.to_lowercase(), self.tenant),
+            |number| LoginName::Number(number, self.tenant),
+        );
+        let check = provider.begin_password(&name, &visit.origin, visit.now())?;
+        let password = Password::new(field(form, "password")?.to_owned());
+        let matches = match password {
+            Ok(password) => {
+                let verified = self.passwords.verify(password, check.hash());
+                Handle::current().block_on(verified)?
+            }
+            Err(_) => false,
+        };
+        let sent =
+            provider.finish_password(&check, matches, &visit.origin, visit.now(), visit.seed())?;
+        // Who uses the printed list needs nothing sent.
+        self.code_sent(visit, &sent, form.get("printed").is_none())
+    }
+
+    pub(super) fn sign_up(&self, visit: &Visit<'_>, form: &Parameters) -> Result<Reply, Problem> {
+        let sent = self.oauth.provider().begin_sign_up(
+            field(form, "address")?.trim(),
+            self.tenant,
+            &visit.origin,
+            visit.now(),
+            visit.seed(),
+        )?;
+        self.code_sent(visit, &sent, true)
+    }
+
+    /// Sends a code and asks for it.
+    pub(super) fn code_sent(
+        &self,
+        visit: &Visit<'_>,
+        sent: &CodeSent,
+        send: bool,
+    ) -> Result<Reply, Problem> {
+        if let Some(delivery) = sent.delivery.as_ref().filter(|_| send) {
+            self.post.post(delivery).map_err(|error| {
+                tracing::error!(%error, "a one-time code could not be handed to its delivery");
+                Problem::Text("failed-text")
+            })?;
+        }
+        let page = CodePage {
+            frame: self.frame(visit, None),
+            attempt: sent.attempt.expose(),
+        };
+        Ok(Self::page(visit, StatusCode::OK, &page))
+    }
+
+    pub(super) fn sign_in_with_code(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let attempt = field(form, "attempt")?;
+        let current = self.current(visit);
+        let done = self.oauth.provider().finish_code(
+            &Secret::new(attempt),
+            &Secret::new(field(form, "code")?),
+            &visit.origin,
+            current.as_ref(),
+            visit.now(),
+            visit.seed(),
+        );
+        match done {
+            Ok(signed_in) => Ok(Self::entered(visit, &signed_in)),
+            // Another try with the same attempt.
+            Err(Failure::Refused(Refusal::WrongCredentials)) => {
+                let page = CodePage {
+                    frame: self.frame(visit, Some("error-credentials")),
+                    attempt,
+                };
+                Ok(Self::page(visit, StatusCode::BAD_REQUEST, &page))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    pub(super) fn first_key_page(
+        &self,
+        visit: &Visit<'_>,
+        status: StatusCode,
+        error: Option<&str>,
+    ) -> Reply {
+        let page = FirstKeyPage {
+            frame: self.frame(visit, error),
+        };
+        Self::page(visit, status, &page)
+    }
+
+    pub(super) fn ask_for_first_key(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let code = Secret::new(field(form, "ticket")?);
+        let account = self
+            .oauth
+            .provider()
+            .ticket(&code, &visit.origin, visit.now())?;
+        let host = self.host();
+        self.question(visit, self.passkeys.ask_to_register(&account, host, &[])?)
+    }
+
+    pub(super) fn first_key(&self, visit: &Visit<'_>, form: &Parameters) -> Result<Reply, Problem> {
+        let provider = self.oauth.provider();
+        let token = Secret::new(field(form, "ceremony")?);
+        let state = provider.take_ceremony(&token, visit.now())?;
+        let key = self
+            .passkeys
+            .registered(&state, field(form, "answer")?, &visit.origin.label)?;
+        let signed_in = provider.use_ticket(
+            &Secret::new(field(form, "ticket")?),
+            &key,
+            &visit.origin,
+            visit.now(),
+            visit.seed(),
+        )?;
+        Ok(Self::entered(visit, &signed_in))
+    }
+
+    /// What the authenticator calls the account: nothing personal, for it shows it to whoever holds it.
+    pub(super) fn host(&self) -> &str {
+        let issuer = self.oauth.issuer();
+        issuer.strip_prefix("https://").unwrap_or(issuer)
+    }
+
+    /// Goes on with a relying party's request.
+    pub(super) fn go_on(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
+        let Some((token, asking)) = &visit.asking else {
+            return Ok(see_other("/account"));
+        };
+        let refuse = Some(("/account", "account-title"));
+        match (&asking.step, &visit.who) {
+            (Step::Ready, Some(who)) => {
+                self.allowed(visit, token, who, &asking.asked.scopes.clone())
+            }
+            (Step::Consent { scopes }, Some(_)) => Ok(self.consent_page(visit, scopes)),
+            (Step::Proofing, _) => {
+                Ok(self.message(visit, "proofing-title", "proofing-text", None, refuse))
+            }
+            (Step::StepUp { level, reachable }, _) if reachable < level => {
+                Ok(self.message(visit, "step-up-title", "step-up-text", None, refuse))
+            }
+            _ => Ok(self.sign_in_page(visit, StatusCode::OK, None)),
+        }
+    }
+
+    fn consent_page(&self, visit: &Visit<'_>, scopes: &BTreeSet<String>) -> Reply {
+        let Some((_, asking)) = &visit.asking else {
+            return see_other("/account");
+        };
+        let form = &asking.client.form;
+        let code = visit.language.code();
+        let scopes: Vec<ScopeRow> = scopes
+            .iter()
+            .map(|scope| ScopeRow {
+                name: scope.clone(),
+                text: format!("scope-{scope}"),
+                purpose: form
+                    .purposes
+                    .get(scope)
+                    .and_then(|words| in_language(words, code)),
+            })
+            .collect();
+        let page = ConsentPage {
+            frame: self.frame(visit, None),
+            client: &Self::asking_name(visit).unwrap_or_default(),
+            organisation: &form.organisation,
+            scopes: &scopes,
+        };
+        Self::page(visit, StatusCode::OK, &page)
+    }
+
+    fn allowed(
+        &self,
+        visit: &Visit<'_>,
+        token: &Secret,
+        who: &oidc_provider::Authenticated,
+        scopes: &BTreeSet<String>,
+    ) -> Result<Reply, Problem> {
+        let provider = self.oauth.provider();
+        let answer = provider.allow(token, who, scopes, None, visit.now(), visit.seed())?;
+        Ok(self.answered(&answer))
+    }
+
+    fn answered(&self, answer: &oidc_provider::Answer) -> Reply {
+        let mut reply = see_other(&self.oauth.answer_location(answer));
+        set_cookie(&mut reply, INTERACTION_COOKIE, "", Some(0));
+        reply
+    }
+
+    pub(super) fn consent(&self, visit: &Visit<'_>, form: &Parameters) -> Result<Reply, Problem> {
+        let (token, asking) = visit.asking.as_ref().ok_or(Refusal::Over)?;
+        let who = visit.who()?;
+        if field(form, "decision")? != "allow" {
+            let answer = self
+                .oauth
+                .provider()
+                .refuse(token, Some(who), visit.now())?;
+            return Ok(self.answered(&answer));
+        }
+        let mut scopes = asking.asked.scopes.clone();
+        if let Step::Consent { scopes: open } = &asking.step {
+            // `openid` is what makes it a sign-in; who does not want it refuses.
+            scopes.retain(|scope| {
+                scope == "openid"
+                    || !open.contains(scope)
+                    || form.get(&format!("scope-{scope}")) == Some("yes")
+            });
+        }
+        self.allowed(visit, token, who, &scopes)
+    }
+
+    pub(super) fn sign_in_with_phone(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
+        let begun = self.oauth.provider().begin_screen(
+            self.tenant,
+            &visit.origin,
+            visit.now(),
+            visit.seed(),
+        )?;
+        let page = ScreenPage {
+            frame: self.frame(visit, None),
+            address: &format!("{}{DEVICE_PAGE}", self.oauth.issuer()),
+            user_code: begun.user_code.expose(),
+            number: begun.number,
+            interval: SCREEN_ASKS_EVERY,
+        };
+        let mut reply = Self::page(visit, StatusCode::OK, &page);
+        let shown = format!(
+            "{}/{}/{}",
+            begun.poll.expose(),
+            begun.user_code.expose(),
+            begun.number
+        );
+        let lasts = u32::try_from(begun.lasts.whole_seconds()).ok();
+        set_cookie(&mut reply, SCREEN_COOKIE, &shown, lasts);
+        Ok(reply)
+    }
+
+    /// The screen asks whether the phone answered.
+    pub(super) fn wait_for_phone(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
+        let kept = visit.call.cookie(SCREEN_COOKIE).ok_or(Refusal::Over)?;
+        let mut parts = kept.expose().split('/');
+        let (Some(poll), Some(user_code), Some(number)) = (
+            parts.next(),
+            parts.next(),
+            parts.next().and_then(|number| number.parse().ok()),
+        ) else {
+            return Err(Refusal::Over.into());
+        };
+        let asked = self.oauth.provider().poll_screen(
+            &Secret::new(poll),
+            &visit.origin,
+            visit.now(),
+            visit.seed(),
+        );
+        match asked {
+            Ok(signed_in) => {
+                let mut reply = Self::entered(visit, &signed_in);
+                set_cookie(&mut reply, SCREEN_COOKIE, "", Some(0));
+                Ok(reply)
+            }
+            Err(Failure::Refused(Refusal::Pending | Refusal::SlowDown)) => {
+                let page = ScreenPage {
+                    frame: self.frame(visit, None),
+                    address: &format!("{}{DEVICE_PAGE}", self.oauth.issuer()),
+                    user_code,
+                    number,
+                    interval: SCREEN_ASKS_EVERY,
+                };
+                Ok(Self::page(visit, StatusCode::OK, &page))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    pub(super) fn device_page(
+        &self,
+        visit: &Visit<'_>,
+        status: StatusCode,
+        error: Option<&str>,
+    ) -> Result<Reply, Problem> {
+        visit.who()?;
+        let page = DevicePage {
+            frame: self.frame(visit, error),
+        };
+        Ok(Self::page(visit, status, &page))
+    }
+
+    pub(super) fn device_letters(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let user_code = field(form, "user_code")?;
+        let view = self
+            .oauth
+            .provider()
+            .crossing(visit.who()?, &Secret::new(user_code))?;
+        let client = view
+            .client
+            .as_ref()
+            .and_then(|client| in_language(&client.form.names, visit.language.code()));
+        let scopes: Vec<String> = view
+            .scopes
+            .iter()
+            .map(|scope| format!("scope-{scope}"))
+            .collect();
+        let page = DeviceChoosePage {
+            frame: self.frame(visit, None),
+            client: client.as_deref(),
+            place: view.network.as_deref(),
+            browser: view.label.as_deref(),
+            scopes: &scopes,
+            choices: &view.choices,
+            user_code,
+        };
+        Ok(Self::page(visit, StatusCode::OK, &page))
+    }
+
+    pub(super) fn device_answer(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let chosen = match field(form, "number")? {
+            "" => None,
+            number => Some(number.parse().map_err(|_| Problem::Form)?),
+        };
+        self.oauth.provider().answer_crossing(
+            visit.who()?,
+            &Secret::new(field(form, "user_code")?),
+            chosen,
+        )?;
+        Ok(self.message(visit, "answered-title", "answered-text", None, None))
+    }
+}

@@ -1,0 +1,445 @@
+//! The pages as browsers use them, without a script: forms with their tokens, cookies, redirections; and what is refused.
+#![allow(clippy::unwrap_used, reason = "a failed test says where")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use http::{HeaderMap, Method, StatusCode, header};
+use idp_server::oauth::{Call, INTERACTION_COOKIE, Reply, SESSION_COOKIE};
+use idp_server::pages::{CodePost, Pages};
+use oidc_provider::*;
+use time::OffsetDateTime;
+
+/// Codes as they would be delivered.
+#[derive(Default)]
+struct Letters(Mutex<Vec<String>>);
+
+impl CodePost for Letters {
+    fn post(&self, delivery: &Delivery) -> Result<(), std::io::Error> {
+        let code = delivery.code.as_ref().map_or("none", Secret::expose);
+        self.0.lock().unwrap().push(code.to_owned());
+        Ok(())
+    }
+}
+
+struct Site {
+    pages: Pages,
+    letters: Arc<Letters>,
+    provider: Provider,
+    session: Secret,
+    bank: String,
+}
+
+fn now() -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
+}
+
+impl Site {
+    fn new() -> Self {
+        let world = World::new(Profile::Standard);
+        let letters = Arc::new(Letters::default());
+        let provider = world.oauth.provider().clone();
+        let hasher = Arc::new(passwords::Hasher::start(1, 8).unwrap());
+        let oauth = Arc::new(world.oauth);
+        let pages = Pages::new(oauth, hasher, letters.clone(), Tenant::Sandbox).unwrap();
+        Self {
+            pages,
+            letters,
+            provider,
+            session: world.session,
+            bank: world.bank.id,
+        }
+    }
+
+    fn code(&self) -> String {
+        self.letters.0.lock().unwrap().pop().unwrap()
+    }
+
+    fn browser(&self) -> Browser<'_> {
+        Browser {
+            site: self,
+            cookies: BTreeMap::new(),
+            origin: Some(ISSUER),
+        }
+    }
+
+    /// A browser in which the person with the card is signed in.
+    fn persons_browser(&self) -> Browser<'_> {
+        let mut browser = self.browser();
+        let session = self.session.expose().to_owned();
+        browser.cookies.insert(SESSION_COOKIE.to_owned(), session);
+        browser
+    }
+
+    /// A request of the bank, brought by a browser.
+    fn ask(&self, browser: &mut Browser<'_>, scopes: &[&str]) {
+        let client = self.provider.client(&ClientId::new(&*self.bank)).unwrap();
+        let asked = Asked {
+            redirect_uri: REDIRECT.to_owned(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            state: Some("s".to_owned()),
+            nonce: Some("n".to_owned()),
+            challenge: CHALLENGE.to_owned(),
+            level: Some(Level::Low),
+            max_age: None,
+            prompt_login: false,
+            prompt_consent: false,
+            prompt_none: false,
+            binding: None,
+        };
+        let (secret, _) = self.provider.push(&client, &asked, now(), &seed()).unwrap();
+        let id = ClientId::new(&*self.bank);
+        let token = self.provider.begin(&secret, &id, now(), &seed()).unwrap();
+        let token = token.expose().to_owned();
+        browser.cookies.insert(INTERACTION_COOKIE.to_owned(), token);
+    }
+}
+
+struct Browser<'a> {
+    site: &'a Site,
+    cookies: BTreeMap<String, String>,
+    origin: Option<&'static str>,
+}
+
+impl Browser<'_> {
+    fn call(&mut self, method: &Method, path: &str, body: &str) -> Reply {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let mut headers = HeaderMap::new();
+        let cookies: Vec<String> = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        headers.insert(header::ACCEPT_LANGUAGE, "en".parse().unwrap());
+        if let Some(origin) = self.origin.filter(|_| *method == Method::POST) {
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+        }
+        let call = Call {
+            method,
+            path,
+            query,
+            headers: &headers,
+            body,
+            certificate: None,
+            now: now(),
+            seed: seed(),
+        };
+        let reply = self.site.pages.answer(&call, "192.0.2.7".parse().unwrap());
+        for cookie in reply.headers().get_all(header::SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap();
+            assert!(cookie.starts_with("__Host-"), "{cookie}");
+            assert!(
+                cookie.contains("; Path=/; Secure; HttpOnly; SameSite=Lax"),
+                "{cookie}"
+            );
+            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+            self.cookies.insert(name.to_owned(), value.to_owned());
+        }
+        if reply.headers()[header::CONTENT_TYPE]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+        {
+            let policy = reply.headers()[header::CONTENT_SECURITY_POLICY]
+                .to_str()
+                .unwrap();
+            assert!(policy.starts_with("default-src 'none'; "), "{policy}");
+            assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+            assert!(
+                !policy.contains("unsafe") && !policy.contains('*'),
+                "{policy}"
+            );
+            assert_eq!(reply.headers()[header::CACHE_CONTROL], "no-store");
+        }
+        reply
+    }
+
+    fn get(&mut self, path: &str) -> Reply {
+        self.call(&Method::GET, path, "")
+    }
+
+    /// Sends a form with the token of this browser.
+    fn post(&mut self, path: &str, fields: &str) -> Reply {
+        let token = self.cookies.get("__Host-csrf").cloned().unwrap_or_default();
+        self.call(&Method::POST, path, &format!("csrf={token}&{fields}"))
+    }
+}
+
+fn location(reply: &Reply) -> &str {
+    assert_eq!(reply.status(), StatusCode::SEE_OTHER, "{}", reply.body());
+    reply.headers()[header::LOCATION].to_str().unwrap()
+}
+
+/// The value of a hidden field.
+fn hidden(reply: &Reply, name: &str) -> String {
+    let start = format!("name=\"{name}\" value=\"");
+    let rest = reply.body().split(start.as_str()).nth(1).expect(name);
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_opens_an_account_signs_in_by_password_and_freezes_it() {
+    tokio::task::spawn_blocking(|| {
+        let site = Site::new();
+        let mut browser = site.browser();
+        assert!(
+            browser
+                .get("/account")
+                .body()
+                .contains("Sign in with a passkey")
+        );
+        let reply = browser.post("/sign-up", "address=Aida%40example.kg");
+        let attempt = hidden(&reply, "attempt");
+        let reply = browser.post("/sign-in/code", &format!("attempt={attempt}&code=WRONG"));
+        assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+        assert!(reply.body().contains("These do not belong together"));
+        let code = site.code();
+        let reply = browser.post("/sign-in/code", &format!("attempt={attempt}&code={code}"));
+        assert_eq!(location(&reply), "/account");
+        let page = browser.get("/account");
+        assert!(page.body().contains("It was not yet found out who you are"));
+        assert!(
+            browser
+                .get("/account?language=ru")
+                .body()
+                .contains("Моя учётная запись")
+        );
+        assert!(
+            browser
+                .get("/account")
+                .body()
+                .contains("Моя учётная запись")
+        );
+        browser.get("/account?language=en");
+
+        let reply = browser.post("/account/password", "password=short");
+        assert!(reply.body().contains("at least 12 characters"));
+        let reply = browser.post("/account/password", "password=correct+horse+battery");
+        assert_eq!(location(&reply), "/account?done");
+        browser.post("/sign-out", "");
+        assert!(
+            browser
+                .get("/account")
+                .body()
+                .contains("Sign in with a passkey")
+        );
+
+        // A wrong password, and an account that there is not, give one and the same page.
+        let wrong = browser.post("/sign-in/password", "name=aida%40example.kg&password=x");
+        let nobody = browser.post("/sign-in/password", "name=nobody%40example.kg&password=x");
+        assert_eq!(wrong.status(), nobody.status());
+        assert_eq!(wrong.body(), nobody.body());
+        let fields = "name=aida%40example.kg&password=correct+horse+battery";
+        let reply = browser.post("/sign-in/password", fields);
+        let attempt = hidden(&reply, "attempt");
+        let code = site.code();
+        let reply = browser.post("/sign-in/code", &format!("attempt={attempt}&code={code}"));
+        assert_eq!(location(&reply), "/account");
+
+        // Freezing asks first, and ends this session too.
+        assert!(
+            browser
+                .get("/account/freeze")
+                .body()
+                .contains("All sessions end now")
+        );
+        let session = browser.cookies[SESSION_COOKIE].clone();
+        let reply = browser.post("/account/freeze", "");
+        assert!(reply.body().contains("Your account is frozen"));
+        browser.cookies.insert(SESSION_COOKIE.to_owned(), session);
+        assert!(
+            browser
+                .get("/account")
+                .body()
+                .contains("Sign in with a passkey")
+        );
+    })
+    .await
+    .unwrap();
+}
+
+#[test]
+fn forms_from_elsewhere_change_nothing() {
+    let site = Site::new();
+    let mut browser = site.persons_browser();
+    browser.get("/account");
+    let token = browser.cookies["__Host-csrf"].clone();
+    // Another site's form: its origin, or no token, or a token of its own making.
+    browser.origin = Some("https://evil.example");
+    assert_eq!(
+        browser.post("/account/freeze", "").status(),
+        StatusCode::FORBIDDEN
+    );
+    browser.origin = Some("null");
+    assert_eq!(
+        browser.post("/account/freeze", "").status(),
+        StatusCode::FORBIDDEN
+    );
+    browser.origin = None;
+    for body in [
+        "",
+        "csrf=",
+        "csrf=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ] {
+        let reply = browser.call(&Method::POST, "/account/freeze", body);
+        assert_eq!(reply.status(), StatusCode::FORBIDDEN, "{body}");
+    }
+    // Without the cookie the field alone is worth nothing.
+    browser.cookies.remove("__Host-csrf");
+    let body = format!("csrf={token}");
+    let reply = browser.call(&Method::POST, "/account/freeze", &body);
+    assert_eq!(reply.status(), StatusCode::FORBIDDEN);
+    assert!(browser.get("/account").body().contains("Freeze my account"));
+    // Nothing but a form changes anything.
+    browser.get("/sign-out");
+    browser.get("/account/freeze");
+    assert!(site.provider.session(&site.session, now()).is_ok());
+}
+
+#[test]
+fn a_person_shares_what_they_choose_or_nothing() {
+    let site = Site::new();
+    let mut browser = site.persons_browser();
+    site.ask(&mut browser, &["openid", "profile", "number"]);
+    let page = browser.get("/continue");
+    assert!(
+        page.body().contains("Share your data with Bank?"),
+        "{}",
+        page.body()
+    );
+    assert!(page.body().contains("Purpose: to open an account"));
+    let policy = page.headers()[header::CONTENT_SECURITY_POLICY]
+        .to_str()
+        .unwrap();
+    assert!(
+        policy.contains("form-action 'self' https://bank.example;"),
+        "{policy}"
+    );
+    let reply = browser.post("/consent", "decision=allow&scope-profile=yes");
+    assert!(location(&reply).starts_with(&format!("{REDIRECT}&code=")));
+    let who = site.provider.session(&site.session, now()).unwrap();
+    let consents = site.provider.consents(&who).unwrap();
+    let scopes: Vec<&str> = consents[0].scopes.iter().map(String::as_str).collect();
+    assert_eq!(scopes, ["openid", "profile"]);
+    assert!(
+        browser
+            .get("/account")
+            .body()
+            .contains("<strong>Bank</strong>")
+    );
+    // It is over: the same form again goes nowhere.
+    let reply = browser.post("/consent", "decision=allow");
+    assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+
+    site.ask(&mut browser, &["openid", "number"]);
+    let reply = browser.post("/consent", "decision=refuse");
+    assert!(location(&reply).starts_with(&format!("{REDIRECT}&error=access_denied")));
+    let reply = browser.post("/account/withdraw", &format!("id={}", site.bank));
+    assert_eq!(location(&reply), "/account?done");
+    assert!(
+        browser
+            .get("/account")
+            .body()
+            .contains("You gave no consents")
+    );
+}
+
+#[test]
+fn a_phone_lets_a_screen_in_only_with_the_number_that_it_shows_and_only_low() {
+    let site = Site::new();
+    let mut phone = site.persons_browser();
+    phone.get("/device");
+    let mut screen = site.browser();
+    screen.get("/sign-in");
+    for right in [false, true] {
+        screen.post("/sign-in/phone", "");
+        let kept = screen.cookies["__Host-screen"].clone();
+        let parts: Vec<&str> = kept.split('/').collect();
+        let (letters, number) = (parts[1], parts[2]);
+        let page = phone.post("/device", &format!("user_code={letters}"));
+        assert!(
+            page.body().contains("Another screen asks to sign in"),
+            "{}",
+            page.body()
+        );
+        assert!(page.body().contains("192.0.2.0/24"));
+        let choices: Vec<&str> = page
+            .body()
+            .split("name=\"number\" value=\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap())
+            .filter(|choice| !choice.is_empty())
+            .collect();
+        assert!(choices.contains(&number) && choices.len() > 2);
+        let chosen = choices
+            .into_iter()
+            .find(|choice| (*choice == number) == right)
+            .unwrap();
+        let answer = format!("user_code={letters}&number={chosen}");
+        let reply = phone.post("/device/answer", &answer);
+        assert_eq!(reply.status() == StatusCode::OK, right);
+        let reply = screen.get("/sign-in/phone/wait");
+        if right {
+            assert_eq!(location(&reply), "/account");
+            let session = Secret::new(screen.cookies[SESSION_COOKIE].clone());
+            let who = site.provider.session(&session, now()).unwrap();
+            assert_eq!(who.level(), Level::Low);
+        } else {
+            assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+            assert!(!screen.cookies.contains_key(SESSION_COOKIE));
+        }
+    }
+}
+
+#[test]
+fn pages_of_officers_and_accounts_are_shown_to_nobody_else() {
+    let site = Site::new();
+    let mut person = site.persons_browser();
+    let page = person.get("/desk");
+    assert_eq!(page.status(), StatusCode::BAD_REQUEST);
+    assert!(!page.body().contains("Office:") && page.body().contains("for officers only"));
+    let fields = format!("number={}&compared=yes", number(9).as_str());
+    let page = person.post("/desk/ticket", &fields);
+    assert!(page.body().contains("for officers only"), "{}", page.body());
+    let mut stranger = site.browser();
+    for path in ["/account", "/account/freeze", "/device", "/desk"] {
+        assert!(
+            stranger.get(path).body().contains("Sign in with a passkey"),
+            "{path}"
+        );
+    }
+    for path in [
+        "/account/freeze",
+        "/account/password",
+        "/desk/ticket",
+        "/device",
+    ] {
+        assert_eq!(
+            location(&stranger.post(path, "user_code=x&password=x")),
+            "/sign-in"
+        );
+    }
+    let page = stranger.get("//evil.example/%0d%0aSet-Cookie:x");
+    assert_eq!(page.status(), StatusCode::NOT_FOUND);
+    assert_eq!(stranger.call(&Method::PUT, "/account", "").status(), 405);
+}
+
+#[test]
+fn a_passkey_question_is_answered_once_and_by_a_key() {
+    let site = Site::new();
+    let mut browser = site.browser();
+    browser.get("/sign-in");
+    let reply = browser.post("/sign-in/options", "");
+    let asked: serde_json::Value = serde_json::from_str(reply.body()).unwrap();
+    assert_eq!(asked["options"]["rpId"], "id.example");
+    let ceremony = asked["ceremony"].as_str().unwrap();
+    let fields = format!("ceremony={ceremony}&answer=%7B%7D");
+    let reply = browser.post("/sign-in/passkey", &fields);
+    assert!(reply.body().contains("The passkey could not be verified"));
+    let reply = browser.post("/sign-in/passkey", &fields);
+    assert!(reply.body().contains("This was used already"));
+}
