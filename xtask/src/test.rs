@@ -14,6 +14,8 @@ pub(crate) const VECTORS_VARIABLE: &str = "TUNDUK_XROAD_VECTORS";
 pub(crate) const XRPEER_VARIABLE: &str = "TUNDUK_XRPEER";
 /// Tells the tests which Python has the packages of `tests/interop/requirements.txt`.
 pub(crate) const PYTHON_VARIABLE: &str = "TUNDUK_PYTHON";
+/// Tells the tests which folder has the packages of `tests/interop/node`.
+pub(crate) const NODE_VARIABLE: &str = "TUNDUK_NODE";
 
 /// Runs the tests whose names contain the filter, or all.
 pub(crate) fn run(root: &Path, filter: &[String]) -> Outcome {
@@ -89,6 +91,7 @@ pub(crate) fn cargo(root: &Path, tools: &Tools, material: &Material) -> Command 
     let mut command = plain_cargo(root);
     command
         .env(PYTHON_VARIABLE, &tools.python)
+        .env(NODE_VARIABLE, &tools.node)
         .env(postgres::VARIABLE, tools.postgres.parameters())
         .env(VECTORS_VARIABLE, &material.vectors)
         .env(XRPEER_VARIABLE, &material.xrpeer);

@@ -15,16 +15,26 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("pdfsig", "poppler-utils"),
     ("unzip", "unzip"),
     ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
 ];
 
 /// Python packages of the interoperability tests, relative to the workspace.
 const REQUIREMENTS: &str = "tests/interop/requirements.txt";
+
+/// Node packages of the interoperability tests, relative to the workspace: what is wanted, and exactly which.
+const NODE_PACKAGES: &[&str] = &[
+    "tests/interop/node/package.json",
+    "tests/interop/node/package-lock.json",
+];
 
 /// Where the tools are.
 #[derive(Debug)]
 pub(crate) struct Tools {
     /// The interpreter of the virtual environment with the packages of [`REQUIREMENTS`].
     pub(crate) python: PathBuf,
+    /// The folder with the Node packages of [`NODE_PACKAGES`].
+    pub(crate) node: PathBuf,
     /// A running PostgreSQL.
     pub(crate) postgres: Postgres,
 }
@@ -40,8 +50,13 @@ impl Tools {
             .collect();
         install(&missing)?;
         let python = python(root)?;
+        let node = node(root)?;
         let postgres = Postgres::start()?;
-        Ok(Self { python, postgres })
+        Ok(Self {
+            python,
+            node,
+            postgres,
+        })
     }
 }
 
@@ -144,4 +159,43 @@ fn python(root: &Path) -> Outcome<PathBuf> {
     }
     fs::write(&stamp, wanted).map_err(|error| vec![format!("{}: {error}", stamp.display())])?;
     Ok(python)
+}
+
+/// The folder with the Node packages, filled again whenever they change. No script of a package is run.
+fn node(root: &Path) -> Outcome<PathBuf> {
+    let folder = root.join("target/node");
+    fs::create_dir_all(&folder).map_err(|error| vec![format!("{}: {error}", folder.display())])?;
+    let mut wanted = String::new();
+    for path in NODE_PACKAGES {
+        let from = root.join(path);
+        let text = fs::read_to_string(&from).map_err(|error| vec![format!("{path}: {error}")])?;
+        let to = folder.join(from.file_name().unwrap_or_default());
+        fs::write(&to, &text).map_err(|error| vec![format!("{}: {error}", to.display())])?;
+        wanted.push_str(&text);
+    }
+    let stamp = folder.join("packages.stamp");
+    if fs::read_to_string(&stamp).is_ok_and(|have| have == wanted)
+        && folder.join("node_modules").is_dir()
+    {
+        return Ok(folder);
+    }
+    println!("tools: installing Node packages into target/node");
+    let installed = Command::new("npm")
+        .args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--silent",
+        ])
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .status();
+    if !installed.is_ok_and(|status| status.success()) {
+        return fail(
+            "npm could not install the packages of tests/interop/node; reach a Node package registry, then run again",
+        );
+    }
+    fs::write(&stamp, wanted).map_err(|error| vec![format!("{}: {error}", stamp.display())])?;
+    Ok(folder)
 }

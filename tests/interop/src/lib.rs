@@ -55,6 +55,28 @@ pub fn script(name: &str) -> Command {
     command
 }
 
+/// A script of `node/`, run where its packages are: `TUNDUK_NODE`, or `target/node`.
+///
+/// # Panics
+/// When the packages are not there.
+pub fn node(name: &str) -> Command {
+    let folder = place("TUNDUK_NODE", "target/node");
+    assert!(
+        folder.join("node_modules").is_dir(),
+        "no packages at {}; run these tests with: cargo xtask test",
+        folder.display()
+    );
+    // Node looks for packages beside the script.
+    let script = folder.join(name);
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("node")
+        .join(name);
+    std::fs::copy(source, &script).expect("a copy of the script");
+    let mut command = Command::new("node");
+    command.arg(script);
+    command
+}
+
 /// Runs the program to its end and gives what it printed, standard error included.
 ///
 /// # Panics
