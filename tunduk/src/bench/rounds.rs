@@ -95,7 +95,9 @@ pub(super) fn exchange(options: &ExchangeOptions) -> Result<(), Failure> {
     if options.json {
         println!("{:#}", bench.figures.json());
     }
-    Ok(())
+    // Its processes end before their files go; the logs are gigabytes.
+    drop(bench);
+    empty(&folder)
 }
 
 struct Bench {
@@ -485,9 +487,11 @@ impl Bench {
     }
 }
 
+/// The file by which a folder is known as one of this benchmark.
+const MARK: &str = "bench";
+
 /// A folder of this run alone, empty; the lock lasts as long as the file is open.
 fn own_folder(folder: &Path) -> Result<(PathBuf, File), Failure> {
-    const MARK: &str = "bench";
     let failed = |error: std::io::Error| Failure(format!("{}: {error}", folder.display()));
     let known = folder.join(MARK).is_file();
     if !known && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -510,6 +514,13 @@ fn own_folder(folder: &Path) -> Result<(PathBuf, File), Failure> {
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
+    empty(folder)?;
+    Ok((folder.canonicalize().map_err(failed)?, lock))
+}
+
+/// Removes everything that a run left in its folder, but for the mark that it is one.
+fn empty(folder: &Path) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure(format!("{}: {error}", folder.display()));
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name() == MARK {
@@ -521,7 +532,7 @@ fn own_folder(folder: &Path) -> Result<(PathBuf, File), Failure> {
             fs::remove_file(entry.path()).map_err(failed)?;
         }
     }
-    Ok((folder.canonicalize().map_err(failed)?, lock))
+    Ok(())
 }
 
 /// The time in microseconds that this part of the times, which are nanoseconds, does not exceed.
