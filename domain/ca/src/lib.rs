@@ -8,12 +8,19 @@
 //! The subject of a certificate is decided here by the caller's [`Order`], never
 //! by the certification request, of which only the key is taken.
 
+mod people;
+
 use std::fmt;
 
 use pki::issue::{IssueError, Profile, Template, issue, self_signed};
 use pki::ocsp::{self, CertificateStatus, ResponseStatus, SingleResponse};
 use pki::{Certificate, KeyKind, Name, PublicKey, SignError, Signer};
 use time::{Duration, OffsetDateTime};
+
+pub use people::{
+    MAX_NAME_PART, PERSON_VALIDITY_DAYS, PersonNameError, SignatureKind, person_number,
+    person_subject, person_validity,
+};
 
 /// Longest validity that is ordered, in days. The demo's certificates last as long as its CA.
 pub const MAX_VALIDITY_DAYS: i64 = 20 * 366;

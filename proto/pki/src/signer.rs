@@ -2,14 +2,13 @@
 
 use aws_lc_rs::digest as engine_digest;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
-use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self as engine, EcdsaKeyPair, KeyPair, RsaKeyPair};
 use zeroize::Zeroizing;
 
 use crate::algorithm::SignatureAlgorithm;
 use crate::der::DerError;
-use crate::digest::DigestAlgorithm;
+use crate::digest::{Digest, DigestAlgorithm};
 use crate::key::{KeyKind, MIN_RSA_BITS, PublicKey, ecdsa_der_to_fixed};
 
 /// Why nothing was signed. The fault is ours: the key's holder or its device.
@@ -40,6 +39,16 @@ pub trait Signer: Send + Sync {
     /// See [`SignError`].
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError>;
 
+    /// Signs what somebody else computed the digest of, with the digest of [`Self::algorithm`]; an ECDSA value is in
+    /// ASN.1 DER. Only what signs for others needs it: a signing service that is given hashes.
+    ///
+    /// # Errors
+    /// [`SignError::Algorithm`] if the digest has another length than the algorithm's, or this signer takes messages
+    /// only; otherwise see [`SignError`].
+    fn sign_digest(&self, _digest: &Digest) -> Result<Vec<u8>, SignError> {
+        Err(SignError::Algorithm)
+    }
+
     /// As [`Self::sign`], but an ECDSA value is the raw `r || s` of XML signatures (S11).
     ///
     /// # Errors
@@ -56,6 +65,9 @@ pub trait Signer: Send + Sync {
 }
 
 impl<S: Signer + ?Sized> Signer for std::sync::Arc<S> {
+    fn sign_digest(&self, digest: &Digest) -> Result<Vec<u8>, SignError> {
+        (**self).sign_digest(digest)
+    }
     fn public_key(&self) -> &PublicKey {
         (**self).public_key()
     }
@@ -261,23 +273,31 @@ impl Signer for SoftwareKey {
     }
 
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.sign_digest(&self.algorithm.digest().digest(message))
+    }
+
+    fn sign_digest(&self, digest: &Digest) -> Result<Vec<u8>, SignError> {
         let failed = |_| SignError::Device("the cryptographic library refused to sign".into());
+        let imported = |digest: &[u8], algorithm| {
+            engine_digest::Digest::import_less_safe(digest, algorithm).map_err(failed)
+        };
+        if digest.as_ref().len() != self.algorithm.digest().length() {
+            return Err(SignError::Algorithm);
+        }
         match &self.pair {
             Pair::Rsa(pair) => {
                 let encoding = rsa_encoding(self.algorithm).ok_or(SignError::Algorithm)?;
+                let digest = imported(digest.as_ref(), self.algorithm.digest().engine())?;
                 let mut signature = vec![0u8; pair.public_modulus_len()];
-                pair.sign(encoding, &SystemRandom::new(), message, &mut signature)
+                pair.sign_digest(encoding, &digest, &mut signature)
                     .map_err(failed)?;
                 Ok(signature)
             }
             Pair::EcP256(pair) => {
                 // ECDSA uses the leftmost 256 bits of a longer digest (FIPS 186-5
                 // section 6.4.1), so they can be handed over as if SHA-256 had made them.
-                let digest = self.algorithm.digest().digest(message);
                 let leftmost = digest.as_ref().get(..32).ok_or(SignError::Algorithm)?;
-                let leftmost =
-                    engine_digest::Digest::import_less_safe(leftmost, &engine_digest::SHA256)
-                        .map_err(failed)?;
+                let leftmost = imported(leftmost, &engine_digest::SHA256)?;
                 Ok(pair
                     .sign_digest(&leftmost)
                     .map_err(failed)?
@@ -362,6 +382,22 @@ mod tests {
             key.public_key()
                 .verify(algorithm, b"m", &signature)
                 .unwrap();
+        }
+    }
+
+    #[test]
+    fn a_digest_is_signed_as_its_message() {
+        use DigestAlgorithm::*;
+        for key_type in [KeyType::Rsa2048, KeyType::EcP256] {
+            let key = SoftwareKey::generate(key_type).unwrap();
+            let signature = key.sign_digest(&Sha512.digest(b"message")).unwrap();
+            key.public_key()
+                .verify(key.algorithm(), b"message", &signature)
+                .unwrap();
+            assert_eq!(
+                key.sign_digest(&Sha256.digest(b"message")),
+                Err(SignError::Algorithm)
+            );
         }
     }
 
