@@ -17,6 +17,7 @@ const SIZES: &[(&str, &str)] = &[
     ("TUNDUK_KILLS", "50"),
     ("TUNDUK_CIVIL_EVENTS", "1000000"),
     ("TUNDUK_IDENTITY_CASES", "100000"),
+    ("TUNDUK_IDENTITY_SECONDS", "5"),
     ("TUNDUK_STREAM_MIB", "200"),
     ("TUNDUK_LOG_RECORDS", "10000000"),
     ("TUNDUK_SOAK_SECONDS", "600"),
