@@ -6,6 +6,7 @@
 
 pub mod asic;
 pub mod globalconf;
+pub mod jose;
 pub mod pades;
 pub mod pki;
 pub mod xmldsig;
