@@ -67,6 +67,12 @@ fn many_are_loaded() {
 }
 
 #[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn people_are_taken_over_once() {
+    in_a_database("once", suite::people_are_taken_over_once);
+}
+
+#[test]
 fn a_connection_string_that_is_none_is_not_repeated() {
     let refused = PostgresRegister::open("password=secret nonsense").map(|_| ());
     let Err(StoreError::Unavailable(said)) = refused else {

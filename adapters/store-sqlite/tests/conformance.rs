@@ -45,6 +45,11 @@ fn many_are_loaded() {
 }
 
 #[test]
+fn people_are_taken_over_once() {
+    in_a_file(suite::people_are_taken_over_once);
+}
+
+#[test]
 fn a_file_that_is_none_or_newer_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let file: PathBuf = folder.path().join("text.sqlite");

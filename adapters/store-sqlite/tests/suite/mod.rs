@@ -373,3 +373,62 @@ pub fn many_are_loaded(open: Open<'_>) {
     );
     assert!(!register.record(resident).unwrap().unwrap().is_alive());
 }
+
+/// People of an earlier register come in with the digests of their rows: all of them or none.
+pub fn people_are_taken_over_once(open: Open<'_>) {
+    const HOUSEHOLDS: u32 = 700;
+    let register = open();
+    let register = register.as_ref();
+    let territory = territory();
+    let rules = Rules {
+        numbers: &OpaqueSerial,
+        territory: &territory,
+        cooling_off: Duration::DAY,
+    };
+    let population = Population::demonstration();
+    let household = |place: u32| {
+        let entry = population.household_entry(place).unwrap();
+        decide(entry, NOON, rules, &Nobody).unwrap()
+    };
+    let other = adult(register, "11505198500001", "Асанова", "Айгүл");
+    let decided: Vec<Decided> = (0..HOUSEHOLDS).map(household).collect();
+    // The highest bit too is kept.
+    let digest = |number: PersonalNumber| !u64::from(number.serial());
+    let rows: Vec<(PersonalNumber, u64)> = decided
+        .iter()
+        .flat_map(|decided| decided.entry().event.newcomers())
+        .map(|new| (new.number, digest(new.number)))
+        .collect();
+    assert_eq!(register.take_over(&decided, &rows).unwrap(), ActId(2));
+    assert_eq!(
+        register.last_act().unwrap(),
+        ActId(u64::from(HOUSEHOLDS) + 1)
+    );
+    let known = population.person(9).unwrap().number;
+    let nobody = newcomer("11505198500009", "Асанова", "Айгүл").number;
+    let mut issued = open().issued_of(&[other, nobody, known]).unwrap();
+    issued.sort_by_key(|issued| issued.digest.is_some());
+    let expected = [(other, None), (known, Some(digest(known)))];
+    assert_eq!(
+        issued,
+        expected.map(|(number, digest)| Issued { number, digest })
+    );
+
+    // New people together with one who is there: nobody comes in, and names of nobody are not remembered.
+    let mixed = [household(HOUSEHOLDS), household(0)];
+    let refused = register.take_over(&mixed, &[]);
+    assert!(
+        matches!(refused, Err(StoreError::Conflict(_))),
+        "{refused:?}"
+    );
+    assert_eq!(
+        register.last_act().unwrap(),
+        ActId(u64::from(HOUSEHOLDS) + 1)
+    );
+    let alone = [household(HOUSEHOLDS)];
+    register.take_over(&alone, &[]).unwrap();
+    let late = population.person(HOUSEHOLDS * 4).unwrap();
+    let query = NameQuery::new(&late.family_name.latin, &late.given_name.latin).unwrap();
+    let hits = register.search(&query, 1000).unwrap();
+    assert!(hits.iter().any(|hit| hit.number == late.number));
+}
