@@ -14,6 +14,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("xmllint", "libxml2-utils"),
     ("pdfsig", "poppler-utils"),
     ("unzip", "unzip"),
+    ("chromium", "chromium"),
+    ("chromedriver", "chromium-driver"),
     ("python3", "python3"),
     ("node", "nodejs"),
     ("npm", "npm"),

@@ -264,7 +264,8 @@ fn bare(status: StatusCode, kind: &'static str, body: String) -> Reply {
         (CONTENT_TYPE, kind),
         (CACHE_CONTROL, "no-store"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
+        // With `no-referrer` browsers send `Origin: null` with our own forms.
+        (REFERRER_POLICY, "same-origin"),
     ];
     for (name, value) in set {
         reply
