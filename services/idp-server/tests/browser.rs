@@ -216,6 +216,7 @@ impl idp_server::oauth::PersonClaims for NoNames {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium and ChromeDriver: cargo xtask test"]
 async fn a_person_signs_up_adds_a_passkey_and_comes_back_with_it_alone() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://localhost:{}", listener.local_addr().unwrap().port());

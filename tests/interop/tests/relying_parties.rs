@@ -229,6 +229,7 @@ fn with_issuer(program: impl FnOnce(&std::path::Path) -> Command) -> String {
 }
 
 #[test]
+#[ignore = "needs Node and its packages: cargo xtask test"]
 fn openid_client_signs_in_and_its_attacks_fail() {
     let printed = with_issuer(|settings| {
         let mut command = node("relying_party.mjs");
@@ -244,6 +245,7 @@ fn openid_client_signs_in_and_its_attacks_fail() {
 }
 
 #[test]
+#[ignore = "needs Python packages: cargo xtask test"]
 fn authlib_signs_in_and_its_attacks_fail() {
     let printed = with_issuer(|settings| {
         let mut command = script("relying_party.py");
