@@ -14,9 +14,10 @@ use crate::algorithm::{RSA_ENCRYPTION, SignatureAlgorithm, read_digest};
 use crate::certificate::{Certificate, CertificateError, LegacyDigests};
 use crate::der::{self, DerError, Reader, Writer};
 use crate::digest::{Digest, DigestAlgorithm};
+use crate::signed_data::{self, SignerInfo};
 use crate::tsp::{
     CONTENT_TYPE, MESSAGE_DIGEST, SIGNED_DATA, SIGNING_CERTIFICATE_V2, SIGNING_TIME, SignerId,
-    read_signature_algorithm, write_issuer_and_serial,
+    write_issuer_and_serial,
 };
 
 /// Longest signature that is decoded, in bytes.
@@ -370,51 +371,21 @@ impl Signature {
 }
 
 fn parse(signature: &[u8]) -> Result<Signature, CmsError> {
-    // ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT SignedData }
-    let mut outer = Reader::new(signature);
-    let mut fields = outer.sequence()?;
-    outer.finish()?;
-    if fields.oid()? != SIGNED_DATA {
-        return Err(DerError::Contents.into());
-    }
-    let mut tagged = fields.expect(der::context(0))?.reader();
-    fields.finish()?;
-    // SignedData ::= SEQUENCE { version, digestAlgorithms, encapContentInfo, certificates [0], crls [1], signerInfos }
-    let mut fields = tagged.sequence()?;
-    tagged.finish()?;
-    fields.small_integer()?;
-    fields.expect(der::SET)?;
-    let mut content = fields.sequence()?;
+    let (mut content, rest) = signed_data::open(signature)?;
     if content.oid()? != DATA || !content.is_empty() {
         return Err(CmsError::NotDetached);
     }
-    let mut certificates = Vec::new();
-    if let Some(list) = fields.optional(der::context(0))? {
-        let mut list = list.reader();
-        while !list.is_empty() {
-            let choice = list.element()?;
-            // Other choices are attribute certificates, which say nothing to us.
-            if choice.tag == der::SEQUENCE {
-                if certificates.len() >= MAX_CERTIFICATES {
-                    return Err(DerError::Contents.into());
-                }
-                certificates.push(Certificate::decode(choice.whole)?);
-            }
-        }
-    }
-    fields.optional(der::context(1))?;
-    let mut signers = fields.expect(der::SET)?.reader();
-    fields.finish()?;
     // One signer (ETSI EN 319 142-1 section 6.2.1 g).
-    let mut fields = signers.sequence()?;
-    signers.finish()?;
+    let (certificates, mut fields) =
+        signed_data::certificates_and_signer::<CmsError>(rest, MAX_CERTIFICATES)?;
     let whole = fields.rest();
-    fields.small_integer()?;
-    let signer = SignerId::read(&mut fields)?;
-    let digest = read_digest(&mut fields)?;
-    let attributes = fields.expect(der::context(0))?;
-    let algorithm = read_signature_algorithm(fields.sequence()?, digest)?;
-    let value = fields.octet_string()?;
+    let SignerInfo {
+        signer,
+        digest,
+        attributes,
+        algorithm,
+        value,
+    } = SignerInfo::read(&mut fields)?;
     let signer_info = &whole[..whole.len() - fields.rest().len()];
     let mut unsigned = Vec::new();
     let mut time_stamps = Vec::new();

@@ -22,6 +22,7 @@ mod name;
 pub mod ocsp;
 mod path;
 pub mod pem;
+mod signed_data;
 mod signer;
 pub mod tsp;
 

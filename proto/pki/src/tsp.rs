@@ -14,6 +14,7 @@ use crate::certificate::{
 use crate::der::{self, DerError, Reader, Writer};
 use crate::digest::{Digest, DigestAlgorithm};
 use crate::name::Name;
+use crate::signed_data::{self, SignerInfo};
 
 mod build;
 
@@ -537,21 +538,7 @@ impl Token {
 }
 
 fn parse_token(der: &[u8]) -> Result<Token, TspError> {
-    // ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT SignedData }
-    let mut outer = Reader::new(der);
-    let mut fields = outer.sequence()?;
-    outer.finish()?;
-    if fields.oid()? != SIGNED_DATA {
-        return Err(DerError::Contents.into());
-    }
-    let mut tagged = fields.expect(der::context(0))?.reader();
-    fields.finish()?;
-    // SignedData ::= SEQUENCE { version, digestAlgorithms, encapContentInfo, certificates [0], crls [1], signerInfos }
-    let mut fields = tagged.sequence()?;
-    tagged.finish()?;
-    fields.small_integer()?;
-    fields.expect(der::SET)?;
-    let mut content = fields.sequence()?;
+    let (mut content, rest) = signed_data::open(der)?;
     if content.oid()? != TST_INFO {
         return Err(DerError::Contents.into());
     }
@@ -559,33 +546,16 @@ fn parse_token(der: &[u8]) -> Result<Token, TspError> {
     content.finish()?;
     let info = tagged.octet_string()?;
     tagged.finish()?;
-    let mut certificates = Vec::new();
-    if let Some(list) = fields.optional(der::context(0))? {
-        let mut list = list.reader();
-        while !list.is_empty() {
-            let choice = list.element()?;
-            // Other choices are attribute certificates, which say nothing to us.
-            if choice.tag == der::SEQUENCE {
-                if certificates.len() >= MAX_CERTIFICATES {
-                    return Err(DerError::Contents.into());
-                }
-                certificates.push(Certificate::decode(choice.whole)?);
-            }
-        }
-    }
-    fields.optional(der::context(1))?;
-    let mut signers = fields.expect(der::SET)?.reader();
-    fields.finish()?;
-    // SignerInfo ::= SEQUENCE { version, sid, digestAlgorithm, signedAttrs [0], signatureAlgorithm, signature, unsignedAttrs [1] }
-    // A token has exactly one (RFC 3161 section 2.4.2).
-    let mut fields = signers.sequence()?;
-    signers.finish()?;
-    fields.small_integer()?;
-    let signer = SignerId::read(&mut fields)?;
-    let signer_digest = read_digest(&mut fields)?;
-    let attributes = fields.expect(der::context(0))?;
-    let signature_algorithm = read_signature_algorithm(fields.sequence()?, signer_digest)?;
-    let signature = fields.octet_string()?;
+    // A token has exactly one signer (RFC 3161 section 2.4.2).
+    let (certificates, mut fields) =
+        signed_data::certificates_and_signer::<TspError>(rest, MAX_CERTIFICATES)?;
+    let SignerInfo {
+        signer,
+        digest: signer_digest,
+        attributes,
+        algorithm: signature_algorithm,
+        value: signature,
+    } = SignerInfo::read(&mut fields)?;
     fields.optional(der::context(1))?;
     fields.finish()?;
 
