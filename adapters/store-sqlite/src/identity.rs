@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use oidc_provider::{
@@ -14,12 +13,10 @@ use oidc_provider::{
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use time::OffsetDateTime;
 
-use crate::schema;
+use crate::schema::{self, Readers};
 
 /// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/identity_0001.sql")];
-/// Connections that read at one time; more readers wait.
-const READERS: usize = 8;
 /// Changes that share one flush.
 const MOST_TOGETHER: usize = 256;
 /// Changes that wait; whoever brings more waits too.
@@ -38,7 +35,7 @@ pub struct SqliteIdentity {
     path: PathBuf,
     jobs: Option<SyncSender<Job>>,
     writer: Option<JoinHandle<()>>,
-    readers: Vec<Mutex<Option<Connection>>>,
+    readers: Readers,
 }
 
 impl std::fmt::Debug for SqliteIdentity {
@@ -55,7 +52,7 @@ impl SqliteIdentity {
     /// # Errors
     /// The file cannot be used, is another kind of database, or a newer program wrote it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = connect(path)?;
+        let mut connection = schema::connect(path).map_err(of_identity)?;
         migrate(&mut connection)?;
         let (jobs, waiting) = sync_channel(MOST_WAITING);
         let writer = std::thread::Builder::new()
@@ -66,7 +63,7 @@ impl SqliteIdentity {
             path: path.to_owned(),
             jobs: Some(jobs),
             writer: Some(writer),
-            readers: (0..READERS).map(|_| Mutex::new(None)).collect(),
+            readers: Readers::new(path),
         })
     }
 
@@ -82,22 +79,7 @@ impl SqliteIdentity {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let free = self
-            .readers
-            .iter()
-            .find_map(|reader| reader.try_lock().ok());
-        let mut place = free.unwrap_or_else(|| {
-            self.readers[0]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        });
-        if place.is_none() {
-            *place = Some(connect(&self.path)?);
-        }
-        match place.as_ref() {
-            Some(connection) => work(connection).map_err(unavailable),
-            None => Err(StoreError::Unavailable("no connection".to_owned())),
-        }
+        self.readers.read(work).map_err(of_identity)
     }
 }
 
@@ -347,11 +329,12 @@ fn forget(connection: &Connection, expired: i64, events: i64, most: i64) -> rusq
     Ok(u64::try_from(items + events).unwrap_or(u64::MAX))
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    schema::connect(path).map_err(|error| match error {
+fn of_identity(error: id_registry::StoreError) -> StoreError {
+    match error {
+        id_registry::StoreError::Unavailable(said) => StoreError::Unavailable(said),
         id_registry::StoreError::Unreadable(said) => StoreError::Unreadable(said),
-        other => StoreError::Unavailable(other.to_string()),
-    })
+        other @ id_registry::StoreError::Conflict(_) => StoreError::Unavailable(other.to_string()),
+    }
 }
 
 /// Brings the schema up to this program's.

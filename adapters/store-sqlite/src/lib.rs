@@ -11,6 +11,7 @@ mod schema;
 mod identity;
 
 pub use identity::SqliteIdentity;
+pub use schema::READERS;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 use time::{Date, OffsetDateTime};
 
 use crate::names::Words;
+use crate::schema::{Readers, unavailable};
 
-/// Connections that read at one time; more readers wait.
-pub const READERS: usize = 8;
 /// How often a load tells its progress, in acts.
 const PROGRESS_STEP: u64 = 1000;
 
@@ -34,7 +34,7 @@ const PROGRESS_STEP: u64 = 1000;
 pub struct SqliteRegister {
     path: PathBuf,
     writer: Mutex<Connection>,
-    readers: Vec<Mutex<Option<Connection>>>,
+    readers: Readers,
 }
 
 impl std::fmt::Debug for SqliteRegister {
@@ -56,7 +56,7 @@ impl SqliteRegister {
         Ok(Self {
             path: path.to_owned(),
             writer: Mutex::new(writer),
-            readers: (0..READERS).map(|_| Mutex::new(None)).collect(),
+            readers: Readers::new(path),
         })
     }
 
@@ -69,22 +69,7 @@ impl SqliteRegister {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let free = self
-            .readers
-            .iter()
-            .find_map(|reader| reader.try_lock().ok());
-        let mut place = free.unwrap_or_else(|| {
-            self.readers[0]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        });
-        if place.is_none() {
-            *place = Some(schema::connect(&self.path)?);
-        }
-        match place.as_ref() {
-            Some(connection) => work(connection).map_err(unavailable),
-            None => Err(StoreError::Unavailable("no connection".to_owned())),
-        }
+        self.readers.read(work)
     }
 }
 
@@ -397,10 +382,6 @@ fn last_act_about(
                 .get::<_, Option<i64>>(0)?
                 .map(|act| ActId(unsigned(act))))
         })
-}
-
-fn unavailable(error: rusqlite::Error) -> StoreError {
-    StoreError::Unavailable(error.to_string())
 }
 
 /// The 14 digits as a number.

@@ -1,6 +1,7 @@
 //! The file, its settings and its schema.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use id_registry::StoreError;
@@ -12,6 +13,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0002_import.sql"),
 ];
 
+/// Connections that read at one time; more readers wait.
+pub const READERS: usize = 8;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;
 
@@ -32,9 +35,47 @@ pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// Connections that read beside the one that writes, each made when it is first needed.
+pub(crate) struct Readers {
+    path: PathBuf,
+    places: Vec<Mutex<Option<Connection>>>,
+}
+
+impl Readers {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            places: (0..READERS).map(|_| Mutex::new(None)).collect(),
+        }
+    }
+
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let free = self.places.iter().find_map(|place| place.try_lock().ok());
+        let mut place = free.unwrap_or_else(|| {
+            self.places[0]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        });
+        if place.is_none() {
+            *place = Some(connect(&self.path)?);
+        }
+        match place.as_ref() {
+            Some(connection) => work(connection).map_err(unavailable),
+            None => Err(StoreError::Unavailable("no connection".to_owned())),
+        }
+    }
+}
+
+pub(crate) fn unavailable(error: rusqlite::Error) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
 /// Brings the schema up to this program's.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let failed = |error: rusqlite::Error| StoreError::Unavailable(error.to_string());
+    let failed = unavailable;
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
