@@ -265,38 +265,49 @@ impl Oauth {
         {
             return Err(request);
         }
-        let (head, body) = request.into_parts();
-        let Ok(body) = body.collect(oauth2::MAX_PARAMETERS_LENGTH).await else {
-            return Ok(reply::status(StatusCode::PAYLOAD_TOO_LARGE).map(Body::full));
-        };
         let certificate = connection
             .peer_certificate()
             .map(|certificate| certificate.der().to_vec());
-        let work = move || {
-            let mut random = [0; 32];
-            if getrandom::fill(&mut random).is_err() {
-                return reply::status(StatusCode::INTERNAL_SERVER_ERROR);
-            }
-            let Ok(body) = std::str::from_utf8(&body) else {
-                return reply::status(StatusCode::BAD_REQUEST);
-            };
-            let call = Call {
-                method: &head.method,
-                path: head.uri.path(),
-                query: head.uri.query().unwrap_or_default(),
-                headers: &head.headers,
-                body,
-                certificate: certificate.as_deref(),
-                now: OffsetDateTime::now_utc(),
-                seed: Seed::new(random),
-            };
-            self.answer(&call)
+        let answer = move |call: &Call<'_>| {
+            self.answer(call)
                 .unwrap_or_else(|| reply::status(StatusCode::NOT_FOUND))
         };
-        // The database is asked by blocking calls.
-        let reply = tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|_| reply::status(StatusCode::INTERNAL_SERVER_ERROR));
-        Ok(reply.map(Body::full))
+        Ok(answered(request, certificate, answer).await)
     }
+}
+
+/// Takes a request from the network in, draws its random bytes, reads the clock, and has it answered.
+pub(crate) async fn answered(
+    request: Request<Body>,
+    certificate: Option<Vec<u8>>,
+    answer: impl FnOnce(&Call<'_>) -> Reply + Send + 'static,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = body.collect(oauth2::MAX_PARAMETERS_LENGTH).await else {
+        return reply::status(StatusCode::PAYLOAD_TOO_LARGE).map(Body::full);
+    };
+    let work = move || {
+        let mut random = [0; 32];
+        if getrandom::fill(&mut random).is_err() {
+            return reply::status(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        let Ok(body) = std::str::from_utf8(&body) else {
+            return reply::status(StatusCode::BAD_REQUEST);
+        };
+        answer(&Call {
+            method: &head.method,
+            path: head.uri.path(),
+            query: head.uri.query().unwrap_or_default(),
+            headers: &head.headers,
+            body,
+            certificate: certificate.as_deref(),
+            now: OffsetDateTime::now_utc(),
+            seed: Seed::new(random),
+        })
+    };
+    // The database and the password hasher are asked by blocking calls.
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| reply::status(StatusCode::INTERNAL_SERVER_ERROR))
+        .map(Body::full)
 }

@@ -27,7 +27,7 @@ use time::OffsetDateTime;
 use transport::{Body, Connection};
 use web_ui::{ASSETS, Frame, Language, MessagePage, Page, Texts};
 
-use crate::oauth::{Call, INTERACTION_COOKIE, Oauth, Reply, SESSION_COOKIE};
+use crate::oauth::{Call, INTERACTION_COOKIE, Oauth, Reply, SESSION_COOKIE, answered};
 
 /// Cookie that makes a device known.
 pub const DEVICE_COOKIE: &str = "__Host-device";
@@ -584,44 +584,8 @@ impl Pages {
         request: Request<Body>,
         connection: &Connection,
     ) -> Response<Body> {
-        let failed = || {
-            bare(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "text/plain; charset=utf-8",
-                String::new(),
-            )
-        };
-        let (head, body) = request.into_parts();
         let address = connection.remote().ip();
-        let Ok(body) = body.collect(oauth2::MAX_PARAMETERS_LENGTH).await else {
-            return Response::builder()
-                .status(StatusCode::PAYLOAD_TOO_LARGE)
-                .body(Body::empty())
-                .unwrap_or_else(|_| failed().map(Body::full));
-        };
-        let work = move || {
-            let mut random = [0; 32];
-            let (Ok(()), Ok(body)) = (getrandom::fill(&mut random), std::str::from_utf8(&body))
-            else {
-                return failed();
-            };
-            let call = Call {
-                method: &head.method,
-                path: head.uri.path(),
-                query: head.uri.query().unwrap_or_default(),
-                headers: &head.headers,
-                body,
-                certificate: None,
-                now: OffsetDateTime::now_utc(),
-                seed: Seed::new(random),
-            };
-            self.answer(&call, address)
-        };
-        // The database and the password hasher are asked by blocking calls.
-        tokio::task::spawn_blocking(work)
-            .await
-            .unwrap_or_else(|_| failed())
-            .map(Body::full)
+        answered(request, None, move |call| self.answer(call, address)).await
     }
 }
 
