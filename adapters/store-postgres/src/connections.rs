@@ -23,7 +23,8 @@ pub(crate) const WRITERS: i64 = 0x7475_6e64_756b;
 /// A connection with its prepared statements.
 pub(crate) struct Connection {
     pub(crate) client: Client,
-    /// The names that committed transactions of this connection have seen. Names are never removed.
+    /// The names that committed transactions of this connection have seen. Names are never removed. Only the register
+    /// has any.
     pub(crate) words: Words,
     statements: HashMap<&'static str, Statement>,
 }
@@ -53,15 +54,21 @@ struct Idle {
 }
 
 impl Connections {
-    pub(crate) fn open(config: Config) -> Result<Self, StoreError> {
-        let connections = Self {
+    /// Connects to nothing yet.
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
             config,
             idle: Mutex::new(Idle {
                 free: Vec::new(),
                 out: 0,
             }),
             returned: Condvar::new(),
-        };
+        }
+    }
+
+    /// Connects and brings the register's schema up.
+    pub(crate) fn open(config: Config) -> Result<Self, StoreError> {
+        let connections = Self::new(config);
         connections.with(migrate)?;
         Ok(connections)
     }
@@ -71,14 +78,27 @@ impl Connections {
         &self,
         work: impl FnOnce(&mut Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut taken = self.take()?;
+        let mut taken = self.take().map_err(unavailable)?;
         let result = work(&mut taken);
         let keep = !matches!(result, Err(StoreError::Unavailable(_))) && !taken.client.is_closed();
         self.give_back(keep.then_some(taken));
         result
     }
 
-    fn take(&self) -> Result<Connection, StoreError> {
+    /// Works with a connection, whatever it fails with. One that broke is not used again.
+    pub(crate) fn with_open<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error>,
+    ) -> Result<T, postgres::Error> {
+        let mut taken = self.take()?;
+        let result = work(&mut taken);
+        let broken = taken.client.is_closed();
+        self.give_back((!broken).then_some(taken));
+        result
+    }
+
+    /// A connection that is free and has not broken meanwhile, or another one.
+    fn take(&self) -> Result<Connection, postgres::Error> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         while idle.free.is_empty() && idle.out >= MOST {
             idle = self
@@ -87,8 +107,10 @@ impl Connections {
                 .unwrap_or_else(PoisonError::into_inner);
         }
         idle.out += 1;
-        if let Some(connection) = idle.free.pop() {
-            return Ok(connection);
+        while let Some(connection) = idle.free.pop() {
+            if !connection.client.is_closed() {
+                return Ok(connection);
+            }
         }
         drop(idle);
         match self.config.connect(NoTls) {
@@ -99,7 +121,7 @@ impl Connections {
             }),
             Err(error) => {
                 self.give_back(None);
-                Err(unavailable(error))
+                Err(error)
             }
         }
     }
@@ -112,31 +134,45 @@ impl Connections {
     }
 }
 
+/// Brings a schema up to these migrations; one server at a time, by a lock of this key. Gives the version that it has
+/// then, which is higher than ours if a newer program made it.
+pub(crate) fn bring_up(
+    client: &mut Client,
+    table: &str,
+    lock: i64,
+    migrations: &[&str],
+) -> Result<i32, postgres::Error> {
+    let mut transaction = client.transaction()?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&lock])?;
+    transaction.batch_execute(&format!(
+        "CREATE TABLE IF NOT EXISTS {table} (version INT NOT NULL); \
+         INSERT INTO {table} SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM {table})",
+    ))?;
+    let version: i32 = transaction
+        .query_one(&format!("SELECT version FROM {table}"), &[])?
+        .get(0);
+    let known = usize::try_from(version).unwrap_or(usize::MAX);
+    let Some(missing) = migrations.get(known..) else {
+        return Ok(version);
+    };
+    for migration in missing {
+        transaction.batch_execute(migration)?;
+    }
+    let newest = i32::try_from(migrations.len()).unwrap_or(i32::MAX);
+    transaction.execute(&format!("UPDATE {table} SET version = $1"), &[&newest])?;
+    transaction.commit()?;
+    Ok(newest)
+}
+
 /// Brings the schema up to this program's; one server at a time.
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let work = |client: &mut Client| -> Result<i32, postgres::Error> {
-        let mut transaction = client.transaction()?;
-        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&WRITERS])?;
-        transaction.batch_execute(
-            "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL); \
-             INSERT INTO schema_version SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM schema_version)",
-        )?;
-        let version: i32 = transaction
-            .query_one("SELECT version FROM schema_version", &[])?
-            .get(0);
-        let known = usize::try_from(version).unwrap_or(usize::MAX);
-        let Some(missing) = MIGRATIONS.get(known..) else {
-            return Ok(version);
-        };
-        for migration in missing {
-            transaction.batch_execute(migration)?;
-        }
-        let newest = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
-        transaction.execute("UPDATE schema_version SET version = $1", &[&newest])?;
-        transaction.commit()?;
-        Ok(newest)
-    };
-    let version = work(&mut connection.client).map_err(unavailable)?;
+    let version = bring_up(
+        &mut connection.client,
+        "schema_version",
+        WRITERS,
+        MIGRATIONS,
+    )
+    .map_err(unavailable)?;
     if usize::try_from(version) == Ok(MIGRATIONS.len()) {
         return Ok(());
     }

@@ -4,20 +4,17 @@
 //! second finds that the item changed. `synchronous_commit` of the database says how durable a commit is; its default
 //! is durable.
 
-use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, PoisonError};
-
 use oidc_provider::{
     AccountId, By, Changes, Content, Event, EventPlace, Kind, Store, StoreError, Stored,
 };
 use postgres::types::ToSql;
-use postgres::{Client, Config, NoTls, Row, Statement};
+use postgres::{Config, Row};
 use time::OffsetDateTime;
+
+use crate::connections::{Connection, Connections, bring_up};
 
 /// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/identity_0001.sql")];
-/// Connections of one server; whoever needs more waits.
-const MOST: usize = 16;
 /// Key of the lock under which one server at a time brings the schema up. ("identity" in ASCII.)
 const MIGRATING: i64 = 0x6964_656e_7469_7479;
 
@@ -42,22 +39,9 @@ const FORGET_ITEMS: &str = "DELETE FROM identity_item WHERE (kind, key) IN \
 const FORGET_EVENTS: &str = "DELETE FROM identity_event WHERE id IN \
      (SELECT id FROM identity_event WHERE at < $1 LIMIT $2)";
 
-struct Connection {
-    client: Client,
-    statements: HashMap<&'static str, Statement>,
-}
-
-#[derive(Default)]
-struct Idle {
-    free: Vec<Connection>,
-    out: usize,
-}
-
 /// The identity provider's database.
 pub struct PostgresIdentity {
-    config: Config,
-    idle: Mutex<Idle>,
-    returned: Condvar,
+    connections: Connections,
 }
 
 impl std::fmt::Debug for PostgresIdentity {
@@ -79,11 +63,12 @@ impl PostgresIdentity {
             StoreError::Unavailable("the connection string cannot be read".to_owned())
         })?;
         let identity = Self {
-            config,
-            idle: Mutex::default(),
-            returned: Condvar::new(),
+            connections: Connections::new(config),
         };
-        let version = identity.with(|connection| migrate(&mut connection.client))?;
+        let version = identity.with(|connection| {
+            let client = &mut connection.client;
+            bring_up(client, "identity_schema_version", MIGRATING, MIGRATIONS)
+        })?;
         if usize::try_from(version) != Ok(MIGRATIONS.len()) {
             return Err(StoreError::Unreadable(format!(
                 "its schema has version {version}, this program knows {}; use a newer program",
@@ -93,50 +78,11 @@ impl PostgresIdentity {
         Ok(identity)
     }
 
-    /// Works with a connection. One that broke is not used again, and one that broke while idle is replaced once.
     fn with<T>(
         &self,
-        mut work: impl FnMut(&mut Connection) -> Result<T, postgres::Error>,
+        work: impl FnOnce(&mut Connection) -> Result<T, postgres::Error>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.take()?;
-        let result = work(&mut connection);
-        let broken = connection.client.is_closed();
-        self.give_back((!broken).then_some(connection));
-        result.map_err(failed)
-    }
-
-    fn take(&self) -> Result<Connection, StoreError> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while idle.free.is_empty() && idle.out >= MOST {
-            idle = self
-                .returned
-                .wait(idle)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        idle.out += 1;
-        while let Some(connection) = idle.free.pop() {
-            if !connection.client.is_closed() {
-                return Ok(connection);
-            }
-        }
-        drop(idle);
-        match self.config.connect(NoTls) {
-            Ok(client) => Ok(Connection {
-                client,
-                statements: HashMap::new(),
-            }),
-            Err(error) => {
-                self.give_back(None);
-                Err(failed(error))
-            }
-        }
-    }
-
-    fn give_back(&self, connection: Option<Connection>) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.out -= 1;
-        idle.free.extend(connection);
-        self.returned.notify_one();
+        self.connections.with_open(work).map_err(failed)
     }
 
     fn query(
@@ -148,18 +94,6 @@ impl PostgresIdentity {
             let statement = connection.statement(sql)?;
             connection.client.query(&statement, values)
         })
-    }
-}
-
-impl Connection {
-    /// A statement, prepared the first time.
-    fn statement(&mut self, sql: &'static str) -> Result<Statement, postgres::Error> {
-        if let Some(statement) = self.statements.get(sql) {
-            return Ok(statement.clone());
-        }
-        let statement = self.client.prepare(sql)?;
-        self.statements.insert(sql, statement.clone());
-        Ok(statement)
     }
 }
 
@@ -280,34 +214,6 @@ impl Store for PostgresIdentity {
             Ok(items + connection.client.execute(&gone, &[&events, &most])?)
         })
     }
-}
-
-/// Brings the schema up to this program's, one server at a time; gives its version.
-fn migrate(client: &mut Client) -> Result<i32, postgres::Error> {
-    let mut transaction = client.transaction()?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATING])?;
-    transaction.batch_execute(
-        "CREATE TABLE IF NOT EXISTS identity_schema_version (version INT NOT NULL); \
-         INSERT INTO identity_schema_version SELECT 0 \
-         WHERE NOT EXISTS (SELECT 1 FROM identity_schema_version)",
-    )?;
-    let version: i32 = transaction
-        .query_one("SELECT version FROM identity_schema_version", &[])?
-        .get(0);
-    let known = usize::try_from(version).unwrap_or(usize::MAX);
-    let Some(missing) = MIGRATIONS.get(known..) else {
-        return Ok(version);
-    };
-    for migration in missing {
-        transaction.batch_execute(migration)?;
-    }
-    let newest = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
-    transaction.execute(
-        "UPDATE identity_schema_version SET version = $1",
-        &[&newest],
-    )?;
-    transaction.commit()?;
-    Ok(newest)
 }
 
 /// A conflict, or the database's own words without what a statement was given.
