@@ -4,17 +4,17 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use clap::Args;
 use config::read_trust_list;
 use document_signature::{
     Archiving, Level, Needs, Report, Trust, Verdict, extend, is_renewal_due, needs, verify,
 };
-use http::header::{ACCEPT, CONTENT_TYPE};
 use pki::ocsp::{self, Freshness};
 use pki::tsp::{self, Token};
 use pki::{Certificate, DigestAlgorithm};
 use time::OffsetDateTime;
-use transport::{Body, HttpClient, PoolLimits, RequestOptions};
+use transport::{HttpClient, PoolLimits, PostError, RequestOptions};
 
 use crate::cli::USAGE;
 
@@ -168,15 +168,14 @@ impl Job {
             .ask(
                 url,
                 request,
-                "application/ocsp-request",
-                "application/ocsp-response",
+                ("application/ocsp-request", "application/ocsp-response"),
             )
             .await
             .map_err(|error| failed(&error))?;
         let response = ocsp::Response::decode(&answer).map_err(|error| failed(&error))?;
         match response.verify(certificate, issuer, &[], now, &Freshness::default()) {
             // A signer who was revoked after signing is a matter for the verdict, not for us.
-            Ok(_) | Err(ocsp::OcspError::Revoked { .. }) => Ok(answer),
+            Ok(_) | Err(ocsp::OcspError::Revoked { .. }) => Ok(answer.to_vec()),
             Err(error) => Err(failed(&error)),
         }
     }
@@ -189,8 +188,7 @@ impl Job {
             .ask(
                 url,
                 request.encode(),
-                "application/timestamp-query",
-                "application/timestamp-reply",
+                ("application/timestamp-query", "application/timestamp-reply"),
             )
             .await
             .map_err(|error| failed(&error))?;
@@ -205,31 +203,14 @@ impl Job {
         &self,
         url: &str,
         body: Vec<u8>,
-        sent: &'static str,
-        wanted: &'static str,
-    ) -> Result<Vec<u8>, String> {
-        let request = http::Request::post(url)
-            .header(CONTENT_TYPE, sent)
-            .header(ACCEPT, wanted)
-            .body(Body::full(body))
-            .map_err(|error| error.to_string())?;
+        types: (&'static str, &'static str),
+    ) -> Result<Bytes, PostError> {
         let options = RequestOptions::default()
             .with_timeouts(Duration::from_secs(20), Duration::from_secs(60))
             .with_total(Duration::from_secs(120));
-        let response = self
-            .client
-            .request(request, &options)
+        self.client
+            .post(url, types, body, &options, MAXIMUM_ANSWER)
             .await
-            .map_err(|error| error.to_string())?;
-        if response.status() != http::StatusCode::OK {
-            return Err(format!("HTTP status {}", response.status()));
-        }
-        response
-            .into_body()
-            .collect(MAXIMUM_ANSWER)
-            .await
-            .map(|bytes| bytes.to_vec())
-            .map_err(|error| error.to_string())
     }
 }
 

@@ -169,3 +169,20 @@ impl From<openssl::error::ErrorStack> for TlsSetupError {
         Self::OpenSsl(error.to_string())
     }
 }
+
+/// Why there is no answer to a [`post`](crate::HttpClient::post).
+#[derive(Debug, thiserror::Error)]
+pub enum PostError {
+    /// The URL is none.
+    #[error(transparent)]
+    Url(#[from] http::Error),
+    /// Nothing came back.
+    #[error(transparent)]
+    Request(#[from] ClientError),
+    /// The server refused.
+    #[error("HTTP status {0}")]
+    Status(http::StatusCode),
+    /// The answer broke off, or is too long.
+    #[error(transparent)]
+    Body(#[from] crate::BodyError),
+}

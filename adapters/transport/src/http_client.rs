@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderValue};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::connect;
-use crate::error::{ClientError, TlsSetupError};
+use crate::error::{ClientError, PostError, TlsSetupError};
 use crate::exchange::{Patience, SendFailure};
 use crate::pool::Pool;
 use crate::tls::{ClientTls, ServerVerification};
@@ -116,6 +117,30 @@ impl HttpClient {
             pool: Pool::new(limits.max_idle, limits.idle_timeout),
             any: ClientTls::new(&ServerVerification::Off, None)?,
         })
+    }
+
+    /// Posts `body` as the media type `sent` and gives the whole answer, of at most `limit` bytes: how OCSP responders
+    /// (RFC 6960 appendix A) and time-stamping authorities (RFC 3161 section 3.4) are asked.
+    ///
+    /// # Errors
+    /// [`PostError`]; here a status other than 200 is one.
+    pub async fn post(
+        &self,
+        url: &str,
+        (sent, wanted): (&'static str, &'static str),
+        body: Vec<u8>,
+        options: &RequestOptions,
+        limit: usize,
+    ) -> Result<Bytes, PostError> {
+        let request = Request::post(url)
+            .header(CONTENT_TYPE, sent)
+            .header(ACCEPT, wanted)
+            .body(Body::full(body))?;
+        let response = self.request(request, options).await?;
+        if response.status() != StatusCode::OK {
+            return Err(PostError::Status(response.status()));
+        }
+        Ok(response.into_body().collect(limit).await?)
     }
 
     /// Sends a request with an absolute `http` or `https` URL. `Host` is added where it is missing;

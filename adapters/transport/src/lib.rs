@@ -24,7 +24,7 @@ mod tls;
 
 pub use body::{Body, BodyError, BodySender, ReaderGone};
 pub use connection::{Connection, PeerCertificate, TlsDescription};
-pub use error::{ClientError, PeerError, Phase, TlsSetupError};
+pub use error::{ClientError, PeerError, Phase, PostError, TlsSetupError};
 pub use http::{Request, Response};
 pub use http_client::{HttpClient, PoolLimits, RequestOptions};
 pub use hyper::ext::ReasonPhrase;

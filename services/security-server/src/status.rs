@@ -172,26 +172,11 @@ impl OwnStatus {
 
     async fn ask(&self, url: &str, link: &Link<'_>) -> Result<Bytes, String> {
         let body = pki::ocsp::Request::for_certificate(&link.subject, &link.issuer).encode();
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(url)
-            .header(header::CONTENT_TYPE, "application/ocsp-request")
-            .header(header::ACCEPT, "application/ocsp-response")
-            .body(Body::full(body))
-            .map_err(|error| error.to_string())?;
         let options = RequestOptions::default()
             .with_timeouts(Duration::from_secs(20), Duration::from_secs(60));
-        let response = self
-            .http
-            .request(request, &options)
-            .await
-            .map_err(|error| error.to_string())?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("HTTP status {}", response.status()));
-        }
-        response
-            .into_body()
-            .collect(LONGEST)
+        let types = ("application/ocsp-request", "application/ocsp-response");
+        self.http
+            .post(url, types, body, &options, LONGEST)
             .await
             .map_err(|error| error.to_string())
     }

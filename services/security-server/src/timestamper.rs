@@ -15,7 +15,7 @@ use pki::{Certificate, DigestAlgorithm, tsp};
 use store_segments::MessageLog;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use transport::{Body, HttpClient, RequestOptions};
+use transport::{HttpClient, RequestOptions};
 
 /// The shortest interval that the global configuration can ask for, as in X-Road.
 pub const SHORTEST_INTERVAL: Duration = Duration::from_secs(60);
@@ -248,26 +248,13 @@ impl Timestamper {
     }
 
     async fn ask(&self, url: &str, request: &[u8]) -> Result<bytes::Bytes, String> {
-        let request = http::Request::post(url)
-            .header(http::header::CONTENT_TYPE, "application/timestamp-query")
-            .header(http::header::ACCEPT, "application/timestamp-reply")
-            .body(Body::full(request.to_vec()))
-            .map_err(|error| error.to_string())?;
         let options = RequestOptions::default()
             .with_timeouts(Duration::from_secs(20), Duration::from_secs(60))
             .with_total(Duration::from_secs(120));
-        let response = self
-            .0
+        let types = ("application/timestamp-query", "application/timestamp-reply");
+        self.0
             .client
-            .request(request, &options)
-            .await
-            .map_err(|error| error.to_string())?;
-        if response.status() != http::StatusCode::OK {
-            return Err(format!("HTTP status {}", response.status()));
-        }
-        response
-            .into_body()
-            .collect(MAX_ANSWER)
+            .post(url, types, request.to_vec(), &options, MAX_ANSWER)
             .await
             .map_err(|error| error.to_string())
     }
