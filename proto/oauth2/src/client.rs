@@ -11,7 +11,7 @@ use crate::parameters::Parameters;
 pub const ASSERTION_LASTS: Duration = Duration::hours(1);
 /// Longest `jti`, in bytes.
 const MAX_ID: usize = 256;
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Whether what a client signed is signed well enough: RSASSA-PKCS1-v1_5 is not (FAPI 2.0 security profile 5.4.1).
 pub(crate) fn is_strong(verified: &jose::Verified) -> bool {

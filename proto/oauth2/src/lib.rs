@@ -1,4 +1,4 @@
-//! The messages of OAuth 2.0 and OpenID Connect, as an authorization server reads and writes them.
+//! The messages of OAuth 2.0 and OpenID Connect, as an authorization server reads and writes them, and a relying party.
 //!
 //! | module | standard |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `client` | how a client proves who it is by a signed assertion (RFC 7523) |
 //! | `dpop` | proof of possession (RFC 9449) |
 //! | `token` | requests and answers of the token endpoint (RFC 6749 section 4.1.3, 6; RFC 8628) |
+//! | `relying` | what a relying party sends, and how it judges ID tokens and logout tokens (OpenID Connect Core 3.1.3.7) |
 //! | `metadata` | what the server says about itself (RFC 8414, OpenID Connect Discovery) |
 //!
 //! Only what this server offers can be expressed: the code flow with PKCE by S256, refresh and device codes. There is
@@ -21,6 +22,7 @@ mod error;
 mod metadata;
 mod parameters;
 mod pkce;
+mod relying;
 mod token;
 
 pub use authorization::{AuthorizationRequest, Prompt, answer_uri, request_object};
@@ -30,4 +32,7 @@ pub use error::{ErrorCode, OauthError};
 pub use metadata::metadata;
 pub use parameters::{MAX_PARAMETERS, MAX_PARAMETERS_LENGTH, Parameters};
 pub use pkce::{Challenge, fits};
+pub use relying::{
+    ExpectedIdToken, IdToken, LogoutToken, TokenError, client_authentication, dpop_proof, form,
+};
 pub use token::{TokenRequest, id_token_hash, scopes};

@@ -28,6 +28,12 @@ impl Challenge {
         Ok(Self(challenge.to_owned()))
     }
 
+    /// The challenge of a verifier (section 4.2).
+    #[must_use]
+    pub fn of(verifier: &str) -> Self {
+        Self(sha256_base64url(verifier.as_bytes()))
+    }
+
     /// Its characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -68,6 +74,7 @@ mod tests {
         };
         let challenge = form("S256").unwrap();
         assert!(fits(&challenge, verifier));
+        assert_eq!(Challenge::of(verifier), challenge);
         assert!(!fits(&challenge, &verifier.replace('d', "e")));
         assert!(!fits(&challenge, "short"));
         for method in ["plain", "s256", ""] {
