@@ -8,6 +8,7 @@
 //! The subject of a certificate is decided here by the caller's [`Order`], never
 //! by the certification request, of which only the key is taken.
 
+mod order;
 mod people;
 
 use std::fmt;
@@ -17,6 +18,10 @@ use pki::ocsp::{self, CertificateStatus, ResponseStatus, SingleResponse};
 use pki::{Certificate, KeyKind, Name, PublicKey, SignError, Signer};
 use time::{Duration, OffsetDateTime};
 
+pub use order::{
+    AcceptedOrder, AcceptedRevocation, LONGEST_ORDER_ID, ORDER_LASTS, ORDER_TYPE, OrderError,
+    PersonOrder, REVOCATION_TYPE, RegistrationAuthority, Sender, audience,
+};
 pub use people::{
     MAX_NAME_PART, PERSON_VALIDITY_DAYS, PersonNameError, SignatureKind, person_number,
     person_subject, person_validity,
@@ -176,6 +181,12 @@ pub enum CaError {
     /// The serial number is not in the register.
     #[error("no certificate with the serial number {0} was issued")]
     NotIssued(Serial),
+    /// An order of this name was carried out before, with other contents.
+    #[error("an order of this name (jti) had other contents")]
+    OrderDiffers,
+    /// The order's certificate was revoked.
+    #[error("the certificate of this order was revoked")]
+    Revoked,
     /// The register failed.
     #[error(transparent)]
     Register(#[from] RegisterError),
