@@ -11,6 +11,7 @@ use postgres::{Client, Config, NoTls, Statement};
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_register.sql"),
     include_str!("migrations/0002_import.sql"),
+    include_str!("migrations/0003_names.sql"),
 ];
 
 /// Connections of one server; more readers wait.

@@ -14,10 +14,11 @@ mod identity;
 pub use identity::PostgresIdentity;
 
 use std::collections::BTreeSet;
+use std::sync::RwLock;
 
 use id_registry::{
     Act, ActId, Decided, Entry, Hit, Issued, LookUp, NameQuery, Notice, PersonalNumber, Record,
-    Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, keys_of_record, merge_of,
+    Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, Vocabulary, keys_of_record, merge_of,
 };
 use postgres::{Config, Row, Transaction};
 use time::{Date, OffsetDateTime};
@@ -44,6 +45,8 @@ const NOTICES: &str = "SELECT id, act, given_up, kept FROM notice \
 /// The register in a database.
 pub struct PostgresRegister {
     connections: Connections,
+    /// The names of the register, as far as a search has needed them.
+    vocabulary: RwLock<Vocabulary>,
 }
 
 impl std::fmt::Debug for PostgresRegister {
@@ -66,6 +69,7 @@ impl PostgresRegister {
         })?;
         Ok(Self {
             connections: Connections::open(config)?,
+            vocabulary: RwLock::default(),
         })
     }
 
@@ -142,9 +146,9 @@ impl Register for PostgresRegister {
     }
 
     fn search(&self, query: &NameQuery, most: usize) -> Result<Vec<Hit>, StoreError> {
-        let found = self
-            .connections
-            .with(|connection| names::search(connection, query, most).map_err(unavailable))?;
+        let found = self.connections.with(|connection| {
+            names::search(connection, &self.vocabulary, query, most).map_err(unavailable)
+        })?;
         found
             .into_iter()
             .map(|(digits, likeness)| number(digits).map(|number| Hit { number, likeness }))

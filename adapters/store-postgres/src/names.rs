@@ -1,29 +1,37 @@
 //! The search by name.
 //!
-//! There are few different names and many people: a misspelt name is looked for among the names, by pieces of three
-//! letters, and only then the people who bear one of those that are like it.
+//! There are few different names and many people: a misspelt name is looked for among the names, which each server keeps
+//! in memory, and only then the people who bear one of those that are like it, all of them in one query.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock};
 
-use id_registry::{NameKey, NameQuery, grams, likeness};
-use postgres::{Error, GenericClient};
+use id_registry::{Meant, NameKey, NameQuery, Vocabulary};
+use postgres::types::ToSql;
+use postgres::{Error, GenericClient, Row};
 
 use crate::connections::Connection;
 
-/// Names that are compared letter by letter, those with the most pieces in common.
-const COMPARED: i64 = 200;
 /// Names that are taken to be meant, the likest.
 const MEANT: usize = 20;
 /// Least likeness of a name to be meant, of 100.
 const LEAST: u32 = 60;
 
-const COMMON_GRAMS: &str = "SELECT word.id, word.bones FROM \
-     (SELECT word, count(*) AS common FROM gram WHERE gram = ANY($1) \
-      GROUP BY word ORDER BY common DESC LIMIT $2) AS near JOIN word ON word.id = near.word";
-const BY_BOTH: &str =
-    "SELECT number FROM bearer WHERE family = $1 AND given = $2 ORDER BY number LIMIT $3";
-const BY_FAMILY: &str = "SELECT number FROM bearer WHERE family = $1 LIMIT $2";
-const BY_GIVEN: &str = "SELECT number FROM bearer WHERE given = $1 LIMIT $2";
+/// Names are added under the writers' lock, so that they are seen in the order of their ids.
+const NEW_WORDS: &str = "SELECT id, bones FROM word WHERE id > $1 ORDER BY id";
+/// The pairs' places come back with the numbers. Whoever bears several of the names is found by the likest, the first.
+const BY_BOTH: &str = "SELECT found.number, min(pair.place) FROM \
+     unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS pair (family, given, place) CROSS JOIN LATERAL \
+     (SELECT number FROM bearer WHERE family = pair.family AND given = pair.given ORDER BY number LIMIT $3) AS found \
+     GROUP BY found.number ORDER BY 2, 1 LIMIT $3";
+const BY_FAMILY: &str = "SELECT found.number, min(word.place) FROM \
+     unnest($1::bigint[]) WITH ORDINALITY AS word (family, place) CROSS JOIN LATERAL \
+     (SELECT number FROM bearer WHERE family = word.family ORDER BY given, number LIMIT $2) AS found \
+     GROUP BY found.number ORDER BY 2, 1 LIMIT $2";
+const BY_GIVEN: &str = "SELECT found.number, min(word.place) FROM \
+     unnest($1::bigint[]) WITH ORDINALITY AS word (given, place) CROSS JOIN LATERAL \
+     (SELECT number FROM bearer WHERE given = word.given ORDER BY family, number LIMIT $2) AS found \
+     GROUP BY found.number ORDER BY 2, 1 LIMIT $2";
 
 /// The names that a transaction has seen already.
 #[derive(Default)]
@@ -43,20 +51,11 @@ impl Words {
             "INSERT INTO word (bones) VALUES ($1) ON CONFLICT DO NOTHING RETURNING id",
             &[&bones],
         )?;
-        let id = match new {
-            Some(row) => {
-                let id: i64 = row.get(0);
-                let grams: Vec<String> = grams(bones).into_iter().collect();
-                client.execute(
-                    "INSERT INTO gram (gram, word) SELECT unnest($1::text[]), $2",
-                    &[&grams, &id],
-                )?;
-                id
-            }
-            None => client
-                .query_one("SELECT id FROM word WHERE bones = $1", &[&bones])?
-                .get(0),
+        let row = match new {
+            Some(row) => row,
+            None => client.query_one("SELECT id FROM word WHERE bones = $1", &[&bones])?,
         };
+        let id = row.get(0);
         self.0.insert(bones.to_owned(), id);
         Ok(id)
     }
@@ -76,69 +75,71 @@ impl Words {
 /// Numbers and likeness, the likest first.
 pub(crate) fn search(
     connection: &mut Connection,
+    vocabulary: &RwLock<Vocabulary>,
     query: &NameQuery,
     most: usize,
 ) -> Result<Vec<(i64, u32)>, Error> {
-    let families = meant(connection, &query.family)?;
-    let givens = meant(connection, &query.given)?;
-    let mut pairs: Vec<(Option<i64>, Option<i64>, u32)> = families
-        .iter()
-        .flat_map(|(family, one)| {
-            givens
+    learn(connection, vocabulary)?;
+    let (families, givens) = {
+        let known = vocabulary.read().unwrap_or_else(PoisonError::into_inner);
+        (meant(&known, &query.family), meant(&known, &query.given))
+    };
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let ids = |words: &[Meant]| words.iter().map(|meant| meant.id).collect::<Vec<i64>>();
+    let likenesses = |words: &[Meant]| words.iter().map(|meant| meant.likeness).collect();
+    let mut ask = |sql, values: &[&(dyn ToSql + Sync)]| {
+        let statement = connection.statement(sql)?;
+        connection.client.query(&statement, values)
+    };
+    let (rows, likenesses): (Vec<Row>, Vec<u32>) = match (families, givens) {
+        (Some(families), Some(givens)) => {
+            let mut pairs: Vec<(Meant, Meant)> = families
                 .iter()
-                .map(move |(given, other)| (*family, *given, *one.min(other)))
-        })
-        .collect();
-    pairs.sort_by_key(|(.., like)| std::cmp::Reverse(*like));
-    let mut found: Vec<(i64, u32)> = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (family, given, like) in pairs {
-        if found.len() >= most {
-            break;
+                .flat_map(|family| givens.iter().map(move |given| (*family, *given)))
+                .collect();
+            let likeness = |(family, given): &(Meant, Meant)| family.likeness.min(given.likeness);
+            pairs.sort_by_key(|pair| std::cmp::Reverse(likeness(pair)));
+            let likenesses = pairs.iter().map(likeness).collect();
+            let (families, givens): (Vec<Meant>, Vec<Meant>) = pairs.into_iter().unzip();
+            let rows = ask(BY_BOTH, &[&ids(&families), &ids(&givens), &most])?;
+            (rows, likenesses)
         }
-        let missing = i64::try_from(most - found.len()).unwrap_or(i64::MAX);
-        let rows = match (family, given) {
-            (Some(family), Some(given)) => {
-                let statement = connection.statement(BY_BOTH)?;
-                connection
-                    .client
-                    .query(&statement, &[&family, &given, &missing])?
-            }
-            (Some(family), None) => {
-                let statement = connection.statement(BY_FAMILY)?;
-                connection.client.query(&statement, &[&family, &missing])?
-            }
-            (None, Some(given)) => {
-                let statement = connection.statement(BY_GIVEN)?;
-                connection.client.query(&statement, &[&given, &missing])?
-            }
-            (None, None) => Vec::new(),
-        };
-        let numbers = rows.iter().map(|row| row.get::<_, i64>(0));
-        found.extend(
-            numbers
-                .filter(|number| seen.insert(*number))
-                .map(|number| (number, like)),
-        );
-    }
-    Ok(found)
+        (Some(families), None) => (
+            ask(BY_FAMILY, &[&ids(&families), &most])?,
+            likenesses(&families),
+        ),
+        (None, Some(givens)) => (ask(BY_GIVEN, &[&ids(&givens), &most])?, likenesses(&givens)),
+        (None, None) => return Ok(Vec::new()),
+    };
+    Ok(rows
+        .iter()
+        .filter_map(|row| {
+            let place = usize::try_from(row.get::<_, i64>(1)).ok()?;
+            let likeness = likenesses.get(place.checked_sub(1)?)?;
+            Some((row.get(0), *likeness))
+        })
+        .collect())
 }
 
-/// The names that may be meant by a skeleton, the likest first; any name by an empty one.
-fn meant(connection: &mut Connection, bones: &str) -> Result<Vec<(Option<i64>, u32)>, Error> {
-    if bones.is_empty() {
-        return Ok(vec![(None, 100)]);
+/// Takes in the names that came in since it was asked last.
+fn learn(connection: &mut Connection, vocabulary: &RwLock<Vocabulary>) -> Result<(), Error> {
+    let newest = vocabulary
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .newest();
+    let statement = connection.statement(NEW_WORDS)?;
+    let rows = connection.client.query(&statement, &[&newest])?;
+    if rows.is_empty() {
+        return Ok(());
     }
-    let grams: Vec<String> = grams(bones).into_iter().collect();
-    let statement = connection.statement(COMMON_GRAMS)?;
-    let mut words: Vec<(Option<i64>, u32)> = connection
-        .client
-        .query(&statement, &[&grams, &COMPARED])?
-        .iter()
-        .map(|row| (Some(row.get(0)), likeness(bones, row.get(1))))
-        .filter(|(_, like)| *like >= LEAST)
-        .collect();
-    words.sort_by_key(|(id, like)| (std::cmp::Reverse(*like), *id));
-    words.truncate(MEANT);
-    Ok(words)
+    let mut known = vocabulary.write().unwrap_or_else(PoisonError::into_inner);
+    for row in rows {
+        known.add(row.get(0), row.get(1));
+    }
+    Ok(())
+}
+
+/// The names that may be meant by a skeleton, the likest first; none for an empty one, by which any is meant.
+fn meant(vocabulary: &Vocabulary, skeleton: &str) -> Option<Vec<Meant>> {
+    (!skeleton.is_empty()).then(|| vocabulary.meant(skeleton, LEAST, MEANT))
 }

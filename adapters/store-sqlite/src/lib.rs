@@ -15,11 +15,11 @@ pub use schema::READERS;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use id_registry::{
     Act, ActId, Decided, Entry, Hit, Issued, LookUp, NameQuery, Notice, PersonalNumber, Record,
-    Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, keys_of_record, merge_of,
+    Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, Vocabulary, keys_of_record, merge_of,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use time::{Date, OffsetDateTime};
@@ -35,6 +35,8 @@ pub struct SqliteRegister {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Readers,
+    /// The names of the register, as far as a search has needed them.
+    vocabulary: RwLock<Vocabulary>,
 }
 
 impl std::fmt::Debug for SqliteRegister {
@@ -57,6 +59,7 @@ impl SqliteRegister {
             path: path.to_owned(),
             writer: Mutex::new(writer),
             readers: Readers::new(path),
+            vocabulary: RwLock::default(),
         })
     }
 
@@ -183,7 +186,8 @@ impl Register for SqliteRegister {
     }
 
     fn search(&self, query: &NameQuery, most: usize) -> Result<Vec<Hit>, StoreError> {
-        let found = self.read(|connection| names::search(connection, query, most))?;
+        let found =
+            self.read(|connection| names::search(connection, &self.vocabulary, query, most))?;
         found
             .into_iter()
             .map(|(digits, likeness)| number(digits).map(|number| Hit { number, likeness }))

@@ -1,21 +1,25 @@
 //! The search by name.
 //!
-//! There are few different names and many people: a misspelt name is looked for among the names, by pieces of three
-//! letters, and only then the people who bear one of those that are like it.
+//! There are few different names and many people: a misspelt name is looked for among the names, which are kept in
+//! memory, and only then the people who bear one of those that are like it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::{PoisonError, RwLock};
 
-use id_registry::{NameKey, NameQuery, PersonalNumber, grams, likeness};
-use rusqlite::{Connection, params};
+use id_registry::{Meant, NameKey, NameQuery, PersonalNumber, Vocabulary};
+use rusqlite::Connection;
 
 use crate::{count, digits};
 
-/// Names that are compared letter by letter, those with the most pieces in common.
-const COMPARED: usize = 200;
 /// Names that are taken to be meant, the likest.
 const MEANT: usize = 20;
 /// Least likeness of a name to be meant, of 100.
 const LEAST: u32 = 60;
+
+const BY_BOTH: &str =
+    "SELECT number FROM bearer WHERE family = ? AND given = ? ORDER BY number LIMIT ?";
+const BY_FAMILY: &str = "SELECT number FROM bearer WHERE family = ? ORDER BY given, number LIMIT ?";
+const BY_GIVEN: &str = "SELECT number FROM bearer WHERE given = ? ORDER BY family, number LIMIT ?";
 
 /// The names that a transaction has seen already.
 #[derive(Default)]
@@ -60,19 +64,12 @@ impl Words {
         if let Some(id) = self.0.get(bones) {
             return Ok(*id);
         }
-        let new = connection
+        connection
             .prepare_cached("INSERT OR IGNORE INTO word (bones) VALUES (?)")?
             .execute([bones])?;
         let id = connection
             .prepare_cached("SELECT id FROM word WHERE bones = ?")?
             .query_row([bones], |row| row.get(0))?;
-        if new == 1 {
-            let mut statement =
-                connection.prepare_cached("INSERT INTO gram (gram, word) VALUES (?, ?)")?;
-            for gram in grams(bones) {
-                statement.execute(params![gram, id])?;
-            }
-        }
         self.0.insert(bones.to_owned(), id);
         Ok(id)
     }
@@ -81,98 +78,74 @@ impl Words {
 /// Numbers and likeness, the likest first.
 pub(crate) fn search(
     connection: &Connection,
+    vocabulary: &RwLock<Vocabulary>,
     query: &NameQuery,
     most: usize,
 ) -> rusqlite::Result<Vec<(i64, u32)>> {
-    let meant = |bones: &str| -> rusqlite::Result<Option<Vec<(i64, u32)>>> {
-        if bones.is_empty() {
-            return Ok(None);
+    learn(connection, vocabulary)?;
+    let (families, givens) = {
+        let known = vocabulary.read().unwrap_or_else(PoisonError::into_inner);
+        (meant(&known, &query.family), meant(&known, &query.given))
+    };
+    let (sql, mut names): (_, Vec<(Vec<i64>, u32)>) = match (families, givens) {
+        (Some(families), Some(givens)) => {
+            let pairs = families.iter().flat_map(|family| {
+                givens.iter().map(|given| {
+                    let likeness = family.likeness.min(given.likeness);
+                    (vec![family.id, given.id], likeness)
+                })
+            });
+            (BY_BOTH, pairs.collect())
         }
-        meant(connection, bones).map(Some)
+        (Some(families), None) => (BY_FAMILY, alone(&families)),
+        (None, Some(givens)) => (BY_GIVEN, alone(&givens)),
+        (None, None) => return Ok(Vec::new()),
     };
-    let (families, givens) = (meant(&query.family)?, meant(&query.given)?);
-    let any = vec![(None, 100)];
-    let known = |words: Option<Vec<(i64, u32)>>| {
-        words.map_or_else(
-            || any.clone(),
-            |words| {
-                words
-                    .into_iter()
-                    .map(|(word, like)| (Some(word), like))
-                    .collect()
-            },
-        )
-    };
-    let (families, givens) = (known(families), known(givens));
-    let mut pairs: Vec<(Option<i64>, Option<i64>, u32)> = families
-        .iter()
-        .flat_map(|(family, one)| {
-            givens
-                .iter()
-                .map(move |(given, other)| (*family, *given, *one.min(other)))
-        })
-        .collect();
-    pairs.sort_by_key(|(.., like)| std::cmp::Reverse(*like));
+    names.sort_by_key(|(_, likeness)| std::cmp::Reverse(*likeness));
     let mut found: Vec<(i64, u32)> = Vec::new();
     let mut seen = BTreeSet::new();
-    for (family, given, like) in pairs {
+    let mut bearers = connection.prepare_cached(sql)?;
+    for (mut values, likeness) in names {
         if found.len() >= most {
             break;
         }
-        let missing = count(most - found.len());
-        let bearers = match (family, given) {
-            (Some(family), Some(given)) => bearers(
-                connection,
-                "SELECT number FROM bearer WHERE family = ? AND given = ? ORDER BY number LIMIT ?",
-                &[family, given, missing],
-            )?,
-            (Some(family), None) => bearers(
-                connection,
-                "SELECT number FROM bearer WHERE family = ? LIMIT ?",
-                &[family, missing],
-            )?,
-            (None, Some(given)) => bearers(
-                connection,
-                "SELECT number FROM bearer WHERE given = ? LIMIT ?",
-                &[given, missing],
-            )?,
-            (None, None) => Vec::new(),
-        };
-        found.extend(
-            bearers
-                .into_iter()
-                .filter(|number| seen.insert(*number))
-                .map(|number| (number, like)),
-        );
+        values.push(count(most));
+        let numbers: Vec<i64> = bearers
+            .query_map(rusqlite::params_from_iter(values), |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let new = numbers.into_iter().filter(|number| seen.insert(*number));
+        found.extend(new.map(|number| (number, likeness)));
     }
+    found.truncate(most);
     Ok(found)
 }
 
-fn bearers(connection: &Connection, sql: &str, values: &[i64]) -> rusqlite::Result<Vec<i64>> {
-    connection
-        .prepare_cached(sql)?
-        .query_map(rusqlite::params_from_iter(values), |row| row.get(0))?
+fn alone(words: &[Meant]) -> Vec<(Vec<i64>, u32)> {
+    words
+        .iter()
+        .map(|word| (vec![word.id], word.likeness))
         .collect()
 }
 
-/// The names that may be meant by a skeleton, the likest first.
-fn meant(connection: &Connection, bones: &str) -> rusqlite::Result<Vec<(i64, u32)>> {
-    let grams: Vec<String> = grams(bones).into_iter().collect();
-    let places = vec!["?"; grams.len()].join(", ");
-    let sql = format!(
-        "SELECT word.id, word.bones FROM \
-         (SELECT word, count(*) AS common FROM gram WHERE gram IN ({places}) \
-          GROUP BY word ORDER BY common DESC LIMIT {COMPARED}) JOIN word ON word.id = word"
-    );
-    let mut words: Vec<(i64, u32)> = connection
-        .prepare(&sql)?
-        .query_map(rusqlite::params_from_iter(grams), |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
-        })?
-        .map(|row| row.map(|(id, word)| (id, likeness(bones, &word))))
-        .collect::<rusqlite::Result<_>>()?;
-    words.retain(|(_, like)| *like >= LEAST);
-    words.sort_by_key(|(id, like)| (std::cmp::Reverse(*like), *id));
-    words.truncate(MEANT);
-    Ok(words)
+/// Takes in the names that came in since it was asked last.
+fn learn(connection: &Connection, vocabulary: &RwLock<Vocabulary>) -> rusqlite::Result<()> {
+    let newest = vocabulary
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .newest();
+    let mut statement =
+        connection.prepare_cached("SELECT id, bones FROM word WHERE id > ? ORDER BY id")?;
+    let mut rows = statement.query([newest])?;
+    let mut known = None;
+    while let Some(row) = rows.next()? {
+        let known =
+            known.get_or_insert_with(|| vocabulary.write().unwrap_or_else(PoisonError::into_inner));
+        known.add(row.get(0)?, row.get_ref(1)?.as_str()?);
+    }
+    Ok(())
+}
+
+/// The names that may be meant by a skeleton, the likest first; none for an empty one, by which any is meant.
+fn meant(vocabulary: &Vocabulary, skeleton: &str) -> Option<Vec<Meant>> {
+    (!skeleton.is_empty()).then(|| vocabulary.meant(skeleton, LEAST, MEANT))
 }

@@ -11,6 +11,7 @@ use rusqlite::{Connection, TransactionBehavior};
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_register.sql"),
     include_str!("migrations/0002_import.sql"),
+    include_str!("migrations/0003_names.sql"),
 ];
 
 /// Connections that read at one time; more readers wait.

@@ -7,6 +7,7 @@
 //! | `act` | civil events; the only way in which anything about a person changes |
 //! | `fact`, `record` | what acts amount to: every field with its history and provenance |
 //! | `decide` | whether an entry becomes an act |
+//! | `vocabulary` | the different names, and which are like a misspelt one |
 //! | `double` | who may have two numbers, and which one answers |
 //! | `access` | who sees what about whom |
 //! | `port` | what is needed of a database |
@@ -29,6 +30,7 @@ mod port;
 mod record;
 mod spelling;
 mod territory;
+mod vocabulary;
 
 pub use access::{Detail, Grant, Relation, Theme, View, Viewer, is_hidden_from, may_act};
 pub use act::{Act, ActId, Corrected, Entry, Event, Officer, TakenOver};
@@ -53,5 +55,6 @@ pub use port::{
     USERS_ARE_TOLD_FOR, keys_of_record, merge_of, name_keys,
 };
 pub use record::{ActOnRecord, AsOf, Record};
-pub use spelling::{grams, likeness, romanise, skeleton};
+pub use spelling::{likeness, romanise, skeleton};
 pub use territory::{Territory, TerritoryError, Unit, UnitCode};
+pub use vocabulary::{Meant, Vocabulary};

@@ -1,7 +1,5 @@
 //! Names across scripts: Cyrillic in Latin letters, and how alike two spellings are.
 
-use std::collections::BTreeSet;
-
 /// Writes a Kyrgyz name in Latin letters as machine-readable passports do
 /// (ICAO Doc 9303 part 3, section 6, with `ң` as `ng`, `ө` as `o` and `ү` as
 /// `u`). Characters that are not Cyrillic stay as they are.
@@ -128,19 +126,6 @@ pub fn skeleton(text: &str) -> String {
     bones
 }
 
-/// The pieces of three letters of a skeleton, with a blank at both ends: what a fuzzy search looks up.
-#[must_use]
-pub fn grams(skeleton: &str) -> BTreeSet<String> {
-    let letters: Vec<char> = std::iter::once(' ')
-        .chain(skeleton.chars())
-        .chain(std::iter::once(' '))
-        .collect();
-    letters
-        .windows(3)
-        .map(|three| three.iter().collect())
-        .collect()
-}
-
 /// How alike two skeletons are, from 0 (nothing in common) to 100 (equal): 100 less the share of letters that must be
 /// inserted, removed, replaced or swapped with a neighbour (optimal string alignment distance).
 #[must_use]
@@ -150,11 +135,17 @@ pub fn likeness(one: &str, other: &str) -> u32 {
     if longest == 0 {
         return 100;
     }
+    u32::try_from(100 - (distance(&one, &other) * 100).div_ceil(longest)).unwrap_or(0)
+}
+
+/// How many letters must be inserted, removed, replaced or swapped with a neighbour, each at most once.
+pub(crate) fn distance(one: &[char], other: &[char]) -> usize {
     let width = other.len() + 1;
     let mut before_last = vec![0; width];
     let mut last: Vec<usize> = (0..width).collect();
+    let mut current = vec![0; width];
     for row in 1..=one.len() {
-        let mut current = vec![row; width];
+        current[0] = row;
         for column in 1..width {
             let differs = usize::from(one[row - 1] != other[column - 1]);
             let mut least = (last[column] + 1)
@@ -169,14 +160,16 @@ pub fn likeness(one: &str, other: &str) -> u32 {
             }
             current[column] = least;
         }
-        before_last = std::mem::replace(&mut last, current);
+        std::mem::swap(&mut before_last, &mut last);
+        std::mem::swap(&mut last, &mut current);
     }
-    let distance = last[other.len()];
-    u32::try_from(100 - (distance * 100).div_ceil(longest)).unwrap_or(0)
+    last[other.len()]
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -213,6 +206,5 @@ mod tests {
         assert_eq!(likeness("asanov", "asano"), 83);
         assert_eq!(likeness("abc", "xyz"), 0);
         assert_eq!(likeness("", "abc"), 0);
-        assert_eq!(grams("ab"), [" ab".to_owned(), "ab ".to_owned()].into());
     }
 }
