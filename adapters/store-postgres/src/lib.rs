@@ -9,9 +9,9 @@ mod connections;
 mod load;
 mod names;
 
-mod identity;
+mod items;
 
-pub use identity::PostgresIdentity;
+pub use self::items::{PostgresIdentity, PostgresItems, PostgresSigning};
 
 use std::collections::BTreeSet;
 use std::sync::RwLock;

@@ -8,9 +8,9 @@ mod load;
 mod names;
 mod schema;
 
-mod identity;
+mod items;
 
-pub use identity::SqliteIdentity;
+pub use self::items::{SqliteIdentity, SqliteItems, SqliteSigning};
 pub use schema::READERS;
 
 use std::collections::BTreeSet;

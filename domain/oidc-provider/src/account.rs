@@ -394,6 +394,8 @@ pub(crate) fn bounded(label: &str) -> String {
 }
 
 impl Item for Account {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Account;
 
     fn key(&self) -> String {
@@ -449,6 +451,8 @@ pub(crate) struct Login {
 }
 
 impl Item for Login {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Login;
 
     fn key(&self) -> String {

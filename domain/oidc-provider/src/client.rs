@@ -144,6 +144,8 @@ impl Client {
 }
 
 impl Item for Client {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Client;
 
     fn key(&self) -> String {

@@ -234,8 +234,3 @@ impl Event {
         self
     }
 }
-
-/// A place among all events, in the order in which they became visible. [`EventPlace::default`] is before the first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct EventPlace(pub u64);

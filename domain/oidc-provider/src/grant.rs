@@ -106,6 +106,8 @@ impl Request {
 }
 
 impl Item for Request {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Request;
 
     fn key(&self) -> String {
@@ -267,6 +269,8 @@ impl Grant {
 }
 
 impl Item for Grant {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Grant;
 
     fn key(&self) -> String {

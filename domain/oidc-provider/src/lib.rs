@@ -37,7 +37,7 @@ pub use client::{
     ActiveClient, Client, ClientAuthentication, ClientForm, ClientStanding, Profile, SCOPES,
     tells_who,
 };
-pub use event::{EVENTS_ARE_KEPT_FOR, Event, EventKind, EventPlace};
+pub use event::{EVENTS_ARE_KEPT_FOR, Event, EventKind};
 pub use grant::{
     ACCESS_LASTS, ACTING_ACCESS_LASTS, About, Access, Acting, Asked, Binding, CODE_WAITS, Grant,
     INTERACTION_LASTS, REFRESH_IDLES, REFRESH_LASTS, REQUEST_WAITS, Right, Tokens,
@@ -46,7 +46,9 @@ pub use level::{
     Factor, Level, NoLevel, OPERATIONS, Operation, Proofing, Recovery, Row, TABLE, level_of,
 };
 pub use memory::MemoryStore;
-pub use port::{By, Changes, Content, Kind, Relations, Store, StoreError, Stored, Write};
+pub use port::{
+    By, Changes, Content, EventPlace, Kind, Relations, Store, StoreError, Stored, Write,
+};
 pub use provider::*;
 pub use refusal::{Failure, Fault, Refusal};
 pub use secret::{

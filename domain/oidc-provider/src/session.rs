@@ -108,6 +108,8 @@ impl Session {
 }
 
 impl Item for Session {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Session;
 
     fn key(&self) -> String {

@@ -87,6 +87,8 @@ impl Throttle {
 }
 
 impl Item for Throttle {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Throttle;
 
     fn key(&self) -> String {

@@ -39,7 +39,10 @@ pub use people::{
     CARE_AFTER_RECOVERY, Completion, Enrolment, Order, PendingCertificates, RENEWAL_BEFORE_END,
     Untold,
 };
-pub use port::{Changes, Content, Event, Kind as ItemKind, Store, StoreError, Stored, What, Write};
+pub use port::{
+    By, Changes, Content, Event, EventPlace, Kind as ItemKind, Store, StoreError, Stored, What,
+    Write,
+};
 pub use random::{Sad, Seed};
 pub use refusal::{Failure, Refusal};
 pub use signing::{

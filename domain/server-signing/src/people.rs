@@ -7,7 +7,7 @@ use pki::Certificate;
 use time::{Duration, OffsetDateTime};
 
 use crate::authenticator::{Confirmed, Form, MOST_AUTHENTICATORS, Proof, confirm};
-use crate::port::{Changes, Event, Loaded, StoreError, What, list, load};
+use crate::port::{By, Changes, Event, Loaded, StoreError, What, list, load};
 use crate::random::Seed;
 use crate::record::{
     Authenticator, Authorisation, Credential, CredentialState, Holder, Officer, State,
@@ -731,7 +731,11 @@ impl Signing {
             .max(Some(now + CARE_AFTER_RECOVERY));
         let after = holder.value.forms();
         let mut changes = Changes::default();
-        let owned = list::<Credential>(&*self.store, statement.holder.as_str(), MOST_CREDENTIALS)?;
+        let owned = list::<Credential>(
+            &*self.store,
+            By::Owner(statement.holder.as_str()),
+            MOST_CREDENTIALS,
+        )?;
         for mut credential in owned {
             let value = &mut credential.value;
             if let CredentialState::Active { key } = &mut value.state {
@@ -789,7 +793,7 @@ impl Signing {
     /// # Errors
     /// See [`StoreError`].
     pub fn untold(&self, most: usize) -> Result<Vec<Untold>, StoreError> {
-        let found = list::<Credential>(&*self.store, UNTOLD, most)?;
+        let found = list::<Credential>(&*self.store, By::Owner(UNTOLD), most)?;
         Ok(found
             .into_iter()
             .map(|loaded| Untold {

@@ -45,6 +45,8 @@ impl Holder {
 }
 
 impl Item for Holder {
+    type Kind = ItemKind;
+
     const KIND: ItemKind = ItemKind::Holder;
 
     fn key(&self) -> String {
@@ -130,6 +132,8 @@ pub(crate) struct Credential {
 }
 
 impl Item for Credential {
+    type Kind = ItemKind;
+
     const KIND: ItemKind = ItemKind::Credential;
 
     fn key(&self) -> String {
@@ -216,6 +220,8 @@ impl Officer {
 }
 
 impl Item for Officer {
+    type Kind = ItemKind;
+
     const KIND: ItemKind = ItemKind::Officer;
 
     fn key(&self) -> String {
@@ -278,3 +284,5 @@ impl Item for Authorisation {
         self.statement().ok().map(|statement| statement.expires_at)
     }
 }
+    type Kind = ItemKind;
+

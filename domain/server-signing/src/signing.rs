@@ -9,7 +9,7 @@ use pki::{Certificate, Digest};
 use time::{Duration, OffsetDateTime};
 
 use crate::authenticator::{Confirmed, Form, Place, Proof, confirm};
-use crate::port::{Changes, Event, Loaded, Store, StoreError, What, list, load};
+use crate::port::{By, Changes, Event, Loaded, Store, StoreError, What, list, load};
 use crate::random::{Sad, SadDigest, Seed};
 use crate::record::{Authorisation, Credential, CredentialState, Holder, Officer, State, binding};
 use crate::refusal::{Failure, Refusal};
@@ -178,7 +178,7 @@ impl Signing {
     /// # Errors
     /// See [`Failure`].
     pub fn credentials(&self, number: PersonalNumber) -> Result<Vec<CredentialView>, Failure> {
-        let found = list::<Credential>(&*self.store, number.as_str(), MOST_LISTED)?;
+        let found = list::<Credential>(&*self.store, By::Owner(number.as_str()), MOST_LISTED)?;
         Ok(found
             .iter()
             .map(|loaded| CredentialView::from(&loaded.value))
@@ -198,7 +198,7 @@ impl Signing {
     /// # Errors
     /// See [`Failure`].
     pub fn history(&self, number: PersonalNumber, most: usize) -> Result<Vec<Event>, Failure> {
-        Ok(self.store.events_of(number, most)?)
+        Ok(self.store.events_of(number.as_str(), most)?)
     }
 
     /// Asks a person to confirm that exactly these hashes are signed, in this order. With a desk, an officer confirms for
@@ -300,7 +300,7 @@ impl Signing {
         seed: &Seed,
         now: OffsetDateTime,
     ) -> Result<Asked, Failure> {
-        let open = list::<Authorisation>(&*self.store, holder.as_str(), MOST_LISTED)?;
+        let open = list::<Authorisation>(&*self.store, By::Owner(holder.as_str()), MOST_LISTED)?;
         let of_client = open
             .iter()
             .filter_map(|loaded| loaded.value.statement().ok())
@@ -625,12 +625,12 @@ impl Signing {
             .collect()
     }
 
-    /// Forgets what is over, up to so many. Gives how many.
+    /// Forgets what is over, up to so many. Gives how many. What happened stays: it is the record of what was signed.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn forget(&self, now: OffsetDateTime, most: usize) -> Result<u64, StoreError> {
-        self.store.forget(now, most)
+        self.store.forget(now, OffsetDateTime::UNIX_EPOCH, most)
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Mandate {
 }
 
 impl Item for Mandate {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Mandate;
 
     fn key(&self) -> String {

@@ -43,6 +43,8 @@ impl Consent {
 }
 
 impl Item for Consent {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Consent;
 
     fn key(&self) -> String {

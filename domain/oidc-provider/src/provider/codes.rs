@@ -84,6 +84,8 @@ struct Attempt {
 }
 
 impl Item for Attempt {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Attempt;
 
     fn key(&self) -> String {

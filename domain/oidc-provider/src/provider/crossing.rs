@@ -81,6 +81,8 @@ struct Crossing {
 }
 
 impl Item for Crossing {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Crossing;
 
     fn key(&self) -> String {

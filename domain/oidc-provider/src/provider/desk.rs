@@ -50,6 +50,8 @@ impl OnDuty {
         let mut event = Event::new(kind, self.now).actor(&self.officer.account);
         event.office = Some(self.officer.office.clone());
         event
+    type Kind = Kind;
+
     }
 
     pub(super) fn has(&self, duty: Duty) -> Result<(), Refusal> {

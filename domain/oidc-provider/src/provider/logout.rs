@@ -31,6 +31,8 @@ pub struct Logout {
 }
 
 impl Item for Logout {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Logout;
 
     fn key(&self) -> String {

@@ -108,7 +108,7 @@ impl Provider {
         Err(StoreError::Conflict.into())
     }
 
-    fn load<T: Item>(&self, key: &str) -> Result<Option<Loaded<T>>, StoreError> {
+    fn load<T: Item<Kind = port::Kind>>(&self, key: &str) -> Result<Option<Loaded<T>>, StoreError> {
         port::load(self.store.as_ref(), key)
     }
 

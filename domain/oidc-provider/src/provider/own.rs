@@ -7,9 +7,9 @@ use super::{Decision, OnDuty, Provider};
 use crate::account::{
     Account, Login, LoginName, NewPasskey, PRINTED_CODES, PasswordHash, Standing, Way,
 };
-use crate::event::{EVENTS_ARE_KEPT_FOR, Event, EventKind, EventPlace};
+use crate::event::{EVENTS_ARE_KEPT_FOR, Event, EventKind};
 use crate::level::{Level, Operation, Recovery};
-use crate::port::{self, By, Changes, Loaded};
+use crate::port::{self, By, Changes, EventPlace, Loaded};
 use crate::refusal::{Failure, Refusal};
 use crate::secret::{AccountId, CredentialId, Secret, Seed, SessionId, TokenKind};
 use crate::session::{Authenticated, Origin, Session};
@@ -330,7 +330,7 @@ impl Provider {
     pub fn history(&self, who: &Authenticated, most: usize) -> Result<Vec<Event>, Failure> {
         who.may(Operation::SeeAccount)?;
         let since = who.now - EVENTS_ARE_KEPT_FOR;
-        let mut events = self.store.events_of(&who.account.id, most)?;
+        let mut events = self.store.events_of(who.account.id.as_str(), most)?;
         events.retain(|event| event.at >= since);
         Ok(events)
     }
@@ -358,7 +358,7 @@ impl Provider {
         );
         self.store.commit(&changes)?;
         let since = by.now() - EVENTS_ARE_KEPT_FOR;
-        let mut events = self.store.events_of(&account.value.id, most)?;
+        let mut events = self.store.events_of(account.value.id.as_str(), most)?;
         events.retain(|event| event.at >= since);
         Ok(events)
     }

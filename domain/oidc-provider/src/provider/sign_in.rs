@@ -54,6 +54,8 @@ struct Ceremony {
 }
 
 impl Item for Ceremony {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Ceremony;
 
     fn key(&self) -> String {

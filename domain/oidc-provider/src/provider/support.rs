@@ -35,6 +35,8 @@ pub struct Officer {
 }
 
 impl Item for Officer {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Officer;
 
     fn key(&self) -> String {
@@ -80,6 +82,8 @@ pub struct Notice {
 }
 
 impl Item for Notice {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Notice;
 
     fn key(&self) -> String {
@@ -157,6 +161,8 @@ impl UsedOnce {
 }
 
 impl Item for UsedOnce {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::UsedOnce;
 
     fn key(&self) -> String {
@@ -185,6 +191,8 @@ impl Subject {
 }
 
 impl Item for Subject {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Subject;
 
     fn key(&self) -> String {

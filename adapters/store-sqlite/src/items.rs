@@ -1,4 +1,4 @@
-//! The identity provider's items and events in an SQLite file.
+//! Items with versions and events in an SQLite file: the identity provider's, the signing service's.
 //!
 //! One thread writes. It takes all changes that wait, makes each so or not, and flushes once for all of them: so that
 //! many sign-ins at one time cost one flush. Readers are beside it (write-ahead log).
@@ -7,57 +7,101 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use oidc_provider::{
-    AccountId, By, Changes, Content, Event, EventPlace, Kind, Store, StoreError, Stored, Write,
+use items::{
+    By, Changes, Content, Event as _, EventPlace, Kind as _, Store, StoreError, Stored, Write,
 };
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use time::OffsetDateTime;
 
 use crate::schema::{self, Readers};
 
-/// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/identity_0001.sql")];
+/// Whose items, and how their schema grew.
+pub trait Kept: 'static {
+    /// The kinds of items.
+    type Kind: items::Kind;
+    /// What happens.
+    type Event: items::Event;
+    /// Whose database it is, in words.
+    const WHOSE: &'static str;
+    /// Which kind of database a file is (`PRAGMA application_id`).
+    const APPLICATION: i32;
+    /// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
+    const MIGRATIONS: &'static [&'static str];
+}
+
+/// The identity provider's items.
+#[derive(Debug)]
+pub enum Identity {}
+
+impl Kept for Identity {
+    type Kind = oidc_provider::Kind;
+    type Event = oidc_provider::Event;
+    const WHOSE: &'static str = "the identity provider's";
+    const APPLICATION: i32 = 0;
+    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/identity_0001.sql")];
+}
+
+/// The identity provider's database in one file.
+pub type SqliteIdentity = SqliteItems<Identity>;
+
+/// The signing service's items.
+#[derive(Debug)]
+pub enum Signing {}
+
+impl Kept for Signing {
+    type Kind = server_signing::ItemKind;
+    type Event = server_signing::Event;
+    const WHOSE: &'static str = "the signing service's";
+    /// "sign" in ASCII.
+    const APPLICATION: i32 = 0x7369_676e;
+    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/signing_0001.sql")];
+}
+
+/// The signing service's database in one file.
+pub type SqliteSigning = SqliteItems<Signing>;
+
 /// Changes that share one flush.
 const MOST_TOGETHER: usize = 256;
 /// Changes that wait; whoever brings more waits too.
 const MOST_WAITING: usize = 1024;
 
 type Reply = SyncSender<Result<(), StoreError>>;
-type Job = (Work, Reply);
+type Job<D> = (Work<D>, Reply);
+type ChangesOf<D> = Changes<<D as Kept>::Kind, <D as Kept>::Event>;
 
-enum Work {
-    Commit(Changes),
+enum Work<D: Kept> {
+    Commit(ChangesOf<D>),
     Forget(i64, i64, i64, SyncSender<u64>),
 }
 
-/// The identity provider's database in one file.
-pub struct SqliteIdentity {
+/// Items and events in one file.
+pub struct SqliteItems<D: Kept> {
     path: PathBuf,
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<Job<D>>>,
     writer: Option<JoinHandle<()>>,
     readers: Readers,
 }
 
-impl std::fmt::Debug for SqliteIdentity {
+impl<D: Kept> std::fmt::Debug for SqliteItems<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SqliteIdentity")
+        f.debug_struct("SqliteItems")
             .field("path", &self.path)
             .finish_non_exhaustive()
     }
 }
 
-impl SqliteIdentity {
-    /// Opens the database in a file, which is made if it is not there. It is not the register's file.
+impl<D: Kept> SqliteItems<D> {
+    /// Opens the database in a file, which is made if it is not there. It is nobody else's file.
     ///
     /// # Errors
     /// The file cannot be used, is another kind of database, or a newer program wrote it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = schema::connect(path).map_err(of_identity)?;
-        migrate(&mut connection)?;
+        let mut connection = schema::connect(path).map_err(failed)?;
+        migrate::<D>(&mut connection)?;
         let (jobs, waiting) = sync_channel(MOST_WAITING);
         let writer = std::thread::Builder::new()
-            .name("identity-writer".to_owned())
-            .spawn(move || write(&mut connection, &waiting))
+            .name("items-writer".to_owned())
+            .spawn(move || write::<D>(&mut connection, &waiting))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self {
             path: path.to_owned(),
@@ -67,7 +111,7 @@ impl SqliteIdentity {
         })
     }
 
-    fn work(&self, work: Work) -> Result<(), StoreError> {
+    fn work(&self, work: Work<D>) -> Result<(), StoreError> {
         let gone = || StoreError::Unavailable("the writer ended".to_owned());
         let (reply, answer) = sync_channel(1);
         let jobs = self.jobs.as_ref().ok_or_else(gone)?;
@@ -79,11 +123,11 @@ impl SqliteIdentity {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        self.readers.read(work).map_err(of_identity)
+        self.readers.read(work).map_err(failed)
     }
 }
 
-impl Drop for SqliteIdentity {
+impl<D: Kept> Drop for SqliteItems<D> {
     fn drop(&mut self) {
         // Without senders the writer ends after what it has taken.
         self.jobs = None;
@@ -93,8 +137,11 @@ impl Drop for SqliteIdentity {
     }
 }
 
-impl Store for SqliteIdentity {
-    fn load(&self, kind: Kind, key: &str) -> Result<Option<Stored>, StoreError> {
+impl<D: Kept> Store for SqliteItems<D> {
+    type Kind = D::Kind;
+    type Event = D::Event;
+
+    fn load(&self, kind: D::Kind, key: &str) -> Result<Option<Stored>, StoreError> {
         self.read(|connection| {
             connection
                 .prepare_cached("SELECT key, version, body FROM item WHERE kind = ? AND key = ?")?
@@ -103,7 +150,7 @@ impl Store for SqliteIdentity {
         })
     }
 
-    fn list(&self, kind: Kind, by: By<'_>, most: usize) -> Result<Vec<Stored>, StoreError> {
+    fn list(&self, kind: D::Kind, by: By<'_>, most: usize) -> Result<Vec<Stored>, StoreError> {
         let (sql, value) = match by {
             By::Owner(owner) => (
                 "SELECT key, version, body FROM item WHERE kind = ? AND owner = ? ORDER BY key LIMIT ?",
@@ -126,18 +173,18 @@ impl Store for SqliteIdentity {
         })
     }
 
-    fn commit(&self, changes: &Changes) -> Result<(), StoreError> {
+    fn commit(&self, changes: &ChangesOf<D>) -> Result<(), StoreError> {
         self.work(Work::Commit(changes.clone()))
     }
 
-    fn events_of(&self, account: &AccountId, most: usize) -> Result<Vec<Event>, StoreError> {
+    fn events_of(&self, person: &str, most: usize) -> Result<Vec<D::Event>, StoreError> {
         let bodies = self.read(|connection| {
             connection
                 .prepare_cached(
                     "SELECT id, body FROM event WHERE account = ?1 \
                      UNION SELECT id, body FROM event WHERE actor = ?1 ORDER BY id DESC LIMIT ?2",
                 )?
-                .query_map(params![account.as_str(), count(most)], |row| row.get(1))?
+                .query_map(params![person, count(most)], |row| row.get(1))?
                 .collect::<rusqlite::Result<Vec<String>>>()
         })?;
         bodies.iter().map(|body| event(body)).collect()
@@ -147,7 +194,7 @@ impl Store for SqliteIdentity {
         &self,
         place: EventPlace,
         most: usize,
-    ) -> Result<Vec<(EventPlace, Event)>, StoreError> {
+    ) -> Result<Vec<(EventPlace, D::Event)>, StoreError> {
         let after = i64::try_from(place.0).unwrap_or(i64::MAX);
         let rows = self.read(|connection| {
             connection
@@ -183,11 +230,11 @@ impl Store for SqliteIdentity {
 }
 
 /// Works until nobody brings anything any more.
-fn write(connection: &mut Connection, jobs: &Receiver<Job>) {
+fn write<D: Kept>(connection: &mut Connection, jobs: &Receiver<Job<D>>) {
     while let Ok(first) = jobs.recv() {
         let mut together = vec![first];
         together.extend(jobs.try_iter().take(MOST_TOGETHER - 1));
-        let (works, replies): (Vec<Work>, Vec<Reply>) = together.into_iter().unzip();
+        let (works, replies): (Vec<Work<D>>, Vec<Reply>) = together.into_iter().unzip();
         let outcomes = match make(connection, &works) {
             Ok(outcomes) => outcomes,
             // The flush failed: nothing of all this is so.
@@ -201,9 +248,9 @@ fn write(connection: &mut Connection, jobs: &Receiver<Job>) {
 }
 
 /// Makes each of these so, or not, and flushes once.
-fn make(
+fn make<D: Kept>(
     connection: &mut Connection,
-    works: &[Work],
+    works: &[Work<D>],
 ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
     let mut transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -212,7 +259,7 @@ fn make(
     for work in works {
         let point = transaction.savepoint().map_err(unavailable)?;
         let outcome = match work {
-            Work::Commit(changes) => commit(&point, changes),
+            Work::Commit(changes) => commit::<D>(&point, changes),
             Work::Forget(expired, events, most, tell) => forget(&point, *expired, *events, *most)
                 .map_err(unavailable)
                 .map(|gone| {
@@ -231,7 +278,7 @@ fn make(
     Ok(outcomes)
 }
 
-fn commit(connection: &Connection, changes: &Changes) -> Result<(), StoreError> {
+fn commit<D: Kept>(connection: &Connection, changes: &ChangesOf<D>) -> Result<(), StoreError> {
     for write in changes.writes() {
         if !write_item(connection, write).map_err(unavailable)? {
             return Err(StoreError::Conflict);
@@ -240,12 +287,11 @@ fn commit(connection: &Connection, changes: &Changes) -> Result<(), StoreError> 
     for event in changes.events() {
         let body = serde_json::to_string(event)
             .map_err(|error| StoreError::Unreadable(error.to_string()))?;
-        let account = event.account.as_ref().map(AccountId::as_str);
-        let actor = event.actor.as_ref().map(AccountId::as_str);
+        let [account, actor] = event.people();
         connection
             .prepare_cached("INSERT INTO event (at, account, actor, body) VALUES (?, ?, ?, ?)")
             .and_then(|mut statement| {
-                statement.execute(params![microseconds(event.at), account, actor, body])
+                statement.execute(params![microseconds(event.at()), account, actor, body])
             })
             .map_err(unavailable)?;
     }
@@ -253,7 +299,7 @@ fn commit(connection: &Connection, changes: &Changes) -> Result<(), StoreError> 
 }
 
 /// Whether the item was as it was read.
-fn write_item(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
+fn write_item<K: items::Kind>(connection: &Connection, write: &Write<K>) -> rusqlite::Result<bool> {
     let kind = write.kind.number();
     let expected = write
         .expected
@@ -329,7 +375,7 @@ fn forget(connection: &Connection, expired: i64, events: i64, most: i64) -> rusq
     Ok(u64::try_from(items + events).unwrap_or(u64::MAX))
 }
 
-fn of_identity(error: id_registry::StoreError) -> StoreError {
+fn failed(error: id_registry::StoreError) -> StoreError {
     match error {
         id_registry::StoreError::Unavailable(said) => StoreError::Unavailable(said),
         id_registry::StoreError::Unreadable(said) => StoreError::Unreadable(said),
@@ -338,7 +384,7 @@ fn of_identity(error: id_registry::StoreError) -> StoreError {
 }
 
 /// Brings the schema up to this program's.
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+fn migrate<D: Kept>(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(unavailable)?;
@@ -346,21 +392,29 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .map_err(unavailable)?;
     let known = usize::try_from(version).unwrap_or(usize::MAX);
-    let others: bool = transaction
+    let application: i32 = transaction
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(unavailable)?;
+    let register: bool = transaction
         .prepare("SELECT 1 FROM sqlite_schema WHERE name = 'act'")
         .and_then(|mut statement| statement.exists([]))
         .map_err(unavailable)?;
-    let missing = MIGRATIONS.get(known..).filter(|_| !others).ok_or_else(|| {
+    let ours = !register && (application == D::APPLICATION || (application == 0 && version == 0));
+    let missing = D::MIGRATIONS.get(known..).filter(|_| ours).ok_or_else(|| {
         StoreError::Unreadable(format!(
-            "it is not the identity provider's, or its schema has version {version} and this program knows {}; \
+            "it is not {}, or its schema has version {version} and this program knows {}; \
              name its own file, or use a newer program",
-            MIGRATIONS.len()
+            D::WHOSE,
+            D::MIGRATIONS.len()
         ))
     })?;
+    transaction
+        .pragma_update(None, "application_id", D::APPLICATION)
+        .map_err(unavailable)?;
     for migration in missing {
         transaction.execute_batch(migration).map_err(unavailable)?;
     }
-    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(0);
+    let newest = i64::try_from(D::MIGRATIONS.len()).unwrap_or(0);
     transaction
         .pragma_update(None, "user_version", newest)
         .map_err(unavailable)?;
@@ -375,7 +429,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     })
 }
 
-fn event(body: &str) -> Result<Event, StoreError> {
+fn event<E: items::Event>(body: &str) -> Result<E, StoreError> {
     serde_json::from_str(body).map_err(|error| StoreError::Unreadable(format!("an event: {error}")))
 }
 
