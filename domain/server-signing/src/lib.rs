@@ -7,6 +7,7 @@
 //! | `authenticator` | with what a person confirms, and whether they did |
 //! | `signing` | asking, confirming, and releasing signatures: each authorisation once |
 //! | `people` | enrolment, renewal, revocation, recovery, freeze |
+//! | `ticket` | what is handed out and comes back unchanged; what is taken once |
 //! | `vault` | where the keys are, sealed for their owner |
 //! | `record`, `port` | what is kept, and what is needed of a database |
 //!
@@ -30,6 +31,7 @@ mod record;
 mod refusal;
 mod signing;
 mod statement;
+mod ticket;
 mod vault;
 
 pub use authenticator::{Form, MOST_AUTHENTICATORS, Place, Proof};
@@ -52,4 +54,5 @@ pub use statement::{
     Desk, Document, HASH_LENGTH, Kind, LONGEST_DOCUMENT_NAME, LONGEST_REFERENCE, MOST_DOCUMENTS,
     Matter, Statement, challenge, comparison,
 };
+pub use ticket::{LONGEST_TICKET, Purpose};
 pub use vault::{ALGORITHM, SealedKey, SoftwareVault, Vault, VaultError};

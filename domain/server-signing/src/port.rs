@@ -18,6 +18,12 @@ pub enum Kind {
     Authorisation,
     /// An officer.
     Officer,
+    /// Something that was taken and is not taken again: a client's assertion.
+    UsedOnce,
+    /// An officer's preparation of somebody's enrolment or recovery, opened by a code on the person's device.
+    Invitation,
+    /// A passkey, by its id: whose it is.
+    Passkey,
 }
 
 impl Kind {
@@ -29,6 +35,9 @@ impl Kind {
             Self::Credential => 2,
             Self::Authorisation => 3,
             Self::Officer => 4,
+            Self::UsedOnce => 5,
+            Self::Invitation => 6,
+            Self::Passkey => 7,
         }
     }
 }

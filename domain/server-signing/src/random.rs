@@ -27,7 +27,8 @@ impl Seed {
     }
 
     /// An identifier of 128 bits: 22 characters.
-    pub(crate) fn id(&self, label: &str) -> String {
+    #[must_use]
+    pub fn id(&self, label: &str) -> String {
         URL_SAFE_NO_PAD.encode(&self.derive(label)[..16])
     }
 

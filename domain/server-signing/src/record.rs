@@ -229,6 +229,29 @@ impl Item for Officer {
     }
 }
 
+/// Something that is taken once. Only a digest of it is kept.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UsedOnce {
+    pub(crate) id: String,
+    #[serde(with = "time::serde::rfc3339")]
+    pub(crate) expires_at: OffsetDateTime,
+}
+
+impl Item for UsedOnce {
+    type Kind = ItemKind;
+
+    const KIND: ItemKind = ItemKind::UsedOnce;
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+
+    fn expires(&self) -> Option<OffsetDateTime> {
+        Some(self.expires_at)
+    }
+}
+
 /// What became of a statement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -268,6 +291,8 @@ impl Authorisation {
 }
 
 impl Item for Authorisation {
+    type Kind = ItemKind;
+
     const KIND: ItemKind = ItemKind::Authorisation;
 
     fn key(&self) -> String {
@@ -284,5 +309,3 @@ impl Item for Authorisation {
         self.statement().ok().map(|statement| statement.expires_at)
     }
 }
-    type Kind = ItemKind;
-

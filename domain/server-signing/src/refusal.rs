@@ -85,6 +85,14 @@ pub enum Refusal {
         "too many authorisations of this client for this person are open; wait until they are over"
     )]
     TooMany,
+    /// It is not a ticket of this service for this, or its time is over.
+    #[error(
+        "what was presented is not of this service, not for this, or its time is over; start anew"
+    )]
+    Ticket,
+    /// It was taken before.
+    #[error("this was used before; make a new one")]
+    Replay,
     /// The certificate that came is not the one that was ordered.
     #[error("the certification authority sent another certificate than was ordered: {0}")]
     Certificate(&'static str),
