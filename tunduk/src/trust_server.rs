@@ -34,6 +34,24 @@ enum Action {
         /// The certificate, a PEM file
         certificate: PathBuf,
     },
+    /// Take orders of people's certificates that a registration authority signs; a running server knows at once
+    Admit {
+        /// The directory
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// What it calls itself in its orders (iss)
+        name: String,
+        /// Its public key, a PEM file
+        key: PathBuf,
+    },
+    /// Take no more orders from a registration authority; what it ordered stays valid
+    Dismiss {
+        /// The directory
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// Its name
+        name: String,
+    },
 }
 
 /// Runs `tunduk trust-server`; ends when `stop` completes.
@@ -62,5 +80,18 @@ pub async fn run(
                 .revoke(&decoded, RevocationReason::Unspecified)
                 .map_err(|error| error.to_string())
         }
+        Action::Admit { state, name, key } => {
+            let store = TrustStore::open(&state).map_err(|error| error.to_string())?;
+            let wrong = |said: String| format!("{}: {said}", key.display());
+            let text = std::fs::read(&key).map_err(|error| wrong(error.to_string()))?;
+            let der =
+                pki::pem::decode(&text, "PUBLIC KEY").map_err(|error| wrong(error.to_string()))?;
+            let key =
+                pki::PublicKey::from_spki_der(&der).map_err(|error| wrong(error.to_string()))?;
+            store.admit(&name, &key).map_err(|error| error.to_string())
+        }
+        Action::Dismiss { state, name } => TrustStore::open(&state)
+            .and_then(|store| store.dismiss(&name))
+            .map_err(|error| error.to_string()),
     }
 }

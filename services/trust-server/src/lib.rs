@@ -7,16 +7,19 @@
 //!   process: the server reads a status when it is asked for it.
 //! * [`Responder`] answers requests: `(method, path, body)` to a reply, no socket.
 //! * [`run`] serves it: `/ocsp` (POST, and GET of RFC 6960 appendix A), `/tsa`
-//!   (POST), `/ca.pem`, `/ocsp.pem`, `/tsa.pem`, `/health`.
+//!   (POST), `/ca.pem`, `/ocsp.pem`, `/tsa.pem`, `/health`; and, for registration authorities that were admitted,
+//!   `/people/certificates` and `/people/revocations` (POST of a JWS, see [`ca::Sender`]).
 //!
 //! The keys lie in the directory in the clear, readable by its owner only: this
 //! is for tests and demonstrations, never for people's trust.
 
+mod people;
 mod register;
 mod responder;
 mod server;
 mod store;
 
+pub use people::PeopleError;
 pub use register::Directory;
 pub use responder::{MAX_BODY_LENGTH, Reply, Responder};
 pub use server::{TrustServerError, TrustServerSettings, run};

@@ -8,7 +8,10 @@ use pki::ocsp::{self, ResponseStatus};
 use time::{Duration, OffsetDateTime};
 use tsa::TimeStampingAuthority;
 
-use crate::store::{TrustStore, new_serial};
+use ca::{CaError, OrderError};
+
+use crate::people::PeopleError;
+use crate::store::{TrustError, TrustStore, new_serial};
 
 /// Longest request body that is read, in bytes.
 pub const MAX_BODY_LENGTH: usize = ocsp::MAX_REQUEST_LENGTH;
@@ -17,6 +20,8 @@ const OCSP_REQUEST: &str = "application/ocsp-request";
 const OCSP_RESPONSE: &str = "application/ocsp-response";
 const TIMESTAMP_QUERY: &str = "application/timestamp-query";
 const TIMESTAMP_REPLY: &str = "application/timestamp-reply";
+const JOSE: &str = "application/jose";
+const CERTIFICATE: &str = "application/pkix-cert";
 const TEXT: &str = "text/plain; charset=utf-8";
 const PEM: &str = "application/x-pem-file";
 
@@ -40,11 +45,11 @@ impl Reply {
         }
     }
 
-    pub(crate) fn refused(status: StatusCode, text: &'static str) -> Self {
+    pub(crate) fn refused(status: StatusCode, text: impl Into<Bytes>) -> Self {
         Reply {
             status,
             content_type: TEXT,
-            body: Bytes::from_static(text.as_bytes()),
+            body: text.into(),
         }
     }
 }
@@ -93,7 +98,17 @@ impl Responder {
         match (method, path) {
             (&Method::POST, "/ocsp" | "/ocsp/") if is(OCSP_REQUEST) => self.ocsp(body, now),
             (&Method::POST, "/tsa" | "/tsa/") if is(TIMESTAMP_QUERY) => self.time_stamp(body, now),
-            (&Method::POST, "/ocsp" | "/ocsp/" | "/tsa" | "/tsa/") => Reply::refused(
+            (&Method::POST, "/people/certificates") if is(JOSE) => self.certify(body, now),
+            (&Method::POST, "/people/revocations") if is(JOSE) => self.revoke(body, now),
+            (
+                &Method::POST,
+                "/ocsp"
+                | "/ocsp/"
+                | "/tsa"
+                | "/tsa/"
+                | "/people/certificates"
+                | "/people/revocations",
+            ) => Reply::refused(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "the content type does not fit the address\n",
             ),
@@ -116,12 +131,20 @@ impl Responder {
                 }
                 None => Reply::refused(StatusCode::NOT_FOUND, "nothing is here\n"),
             },
-            (_, "/ocsp" | "/tsa" | "/ca.pem" | "/ocsp.pem" | "/tsa.pem" | "/health") => {
-                Reply::refused(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "the method does not fit the address\n",
-                )
-            }
+            (
+                _,
+                "/ocsp"
+                | "/tsa"
+                | "/ca.pem"
+                | "/ocsp.pem"
+                | "/tsa.pem"
+                | "/health"
+                | "/people/certificates"
+                | "/people/revocations",
+            ) => Reply::refused(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "the method does not fit the address\n",
+            ),
             _ => Reply::refused(StatusCode::NOT_FOUND, "nothing is here\n"),
         }
     }
@@ -163,6 +186,25 @@ impl Responder {
         })
     }
 
+    fn certify(&self, order: &[u8], now: OffsetDateTime) -> Reply {
+        let certified = jws(order).and_then(|order| self.store.certify(order, now));
+        match certified {
+            Ok(certificate) => Reply::ok(CERTIFICATE, certificate.der().to_vec()),
+            Err(error) => refusal(&error),
+        }
+    }
+
+    fn revoke(&self, revocation: &[u8], now: OffsetDateTime) -> Reply {
+        let revoked = jws(revocation).and_then(|text| self.store.revoke_ordered(text, now));
+        match revoked {
+            Ok(()) => Reply {
+                status: StatusCode::NO_CONTENT,
+                ..Reply::ok(TEXT, Bytes::new())
+            },
+            Err(error) => refusal(&error),
+        }
+    }
+
     fn time_stamp(&self, request: &[u8], now: OffsetDateTime) -> Reply {
         let serial = new_serial();
         let key = &self.store.time_stamping.key;
@@ -174,4 +216,32 @@ impl Responder {
         }
         Reply::ok(TIMESTAMP_REPLY, answer.into_der())
     }
+}
+
+fn jws(body: &[u8]) -> Result<&str, PeopleError> {
+    std::str::from_utf8(body).map_err(|_| OrderError::Form("it is not a JWS").into())
+}
+
+/// Says whose fault it is. What is ours is not told in detail.
+fn refusal(error: &PeopleError) -> Reply {
+    let status = match error {
+        PeopleError::Order(OrderError::Signature | OrderError::Claims(_)) => StatusCode::FORBIDDEN,
+        PeopleError::Order(_) => StatusCode::BAD_REQUEST,
+        PeopleError::NotOrdered(_)
+        | PeopleError::Trust(TrustError::Authority(CaError::NotIssued(_))) => StatusCode::NOT_FOUND,
+        PeopleError::Trust(TrustError::Authority(CaError::OrderDiffers)) => StatusCode::CONFLICT,
+        PeopleError::Trust(TrustError::Authority(CaError::Revoked)) => StatusCode::GONE,
+        PeopleError::Trust(TrustError::Authority(
+            CaError::Key(_) | CaError::OwnKey | CaError::Subject | CaError::Validity,
+        )) => StatusCode::BAD_REQUEST,
+        PeopleError::Trust(_) => {
+            tracing::error!(%error, "an order was not carried out");
+            return Reply::refused(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the authority fails; repeat it later\n",
+            );
+        }
+    };
+    tracing::warn!(%error, "an order was refused");
+    Reply::refused(status, format!("{error}\n"))
 }

@@ -67,6 +67,11 @@ pub enum TrustError {
     /// The certificate was not issued here.
     #[error("the certificate was not issued by this authority")]
     NotOurs,
+    /// A registration authority cannot be called so.
+    #[error(
+        "{0:?} is no name for a registration authority: small letters, digits, '.' and '-', at most 64"
+    )]
+    RegistrarName(String),
 }
 
 /// How a new directory is made.
@@ -131,7 +136,7 @@ impl std::fmt::Debug for TrustStore {
     }
 }
 
-fn file_error(path: &Path) -> impl FnOnce(io::Error) -> TrustError {
+pub(crate) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> TrustError {
     let path = path.to_owned();
     move |error| TrustError::File { path, error }
 }
@@ -232,6 +237,10 @@ impl TrustStore {
 
     pub(crate) fn authority(&self) -> &CertificateAuthority {
         &self.authority
+    }
+
+    pub(crate) fn authority_key(&self) -> &SoftwareKey {
+        &self.authority_key
     }
 
     pub(crate) fn register(&self) -> &Directory {
