@@ -50,8 +50,6 @@ impl OnDuty {
         let mut event = Event::new(kind, self.now).actor(&self.officer.account);
         event.office = Some(self.officer.office.clone());
         event
-    type Kind = Kind;
-
     }
 
     pub(super) fn has(&self, duty: Duty) -> Result<(), Refusal> {
@@ -96,6 +94,8 @@ struct TicketItem {
 }
 
 impl Item for TicketItem {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Ticket;
 
     fn key(&self) -> String {
@@ -122,6 +122,8 @@ struct RecoveryCase {
 }
 
 impl Item for RecoveryCase {
+    type Kind = Kind;
+
     const KIND: Kind = Kind::Recovery;
 
     fn key(&self) -> String {
