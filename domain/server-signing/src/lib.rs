@@ -7,6 +7,10 @@
 //! | `authenticator` | with what a person confirms, and whether they did |
 //! | `signing` | asking, confirming, and releasing signatures: each authorisation once |
 //! | `people` | enrolment, renewal, revocation, recovery, freeze |
+//! | `certificates` | what is ordered of the certification authority, and what of it is taken |
+//! | `progress` | who must confirm, and confirmations that come one after another |
+//! | `case` | what goes from one device to another by a short code: cases of the desk |
+//! | `visit` | who looks at what is theirs, or serves at a desk |
 //! | `ticket` | what is handed out and comes back unchanged; what is taken once |
 //! | `vault` | where the keys are, sealed for their owner |
 //! | `record`, `port` | what is kept, and what is needed of a database |
@@ -22,10 +26,13 @@
 //!   activation data, the same values come out, because an answer can be lost on its way.
 
 mod authenticator;
+mod case;
+mod certificates;
 #[cfg(any(test, feature = "memory"))]
 mod memory;
 mod people;
 mod port;
+mod progress;
 mod random;
 mod record;
 mod refusal;
@@ -33,22 +40,24 @@ mod signing;
 mod statement;
 mod ticket;
 mod vault;
+mod visit;
 
 pub use authenticator::{Form, MOST_AUTHENTICATORS, Place, Proof};
+pub use case::{CASE_CODE_LENGTH, CASE_LASTS, CaseMatter, CaseView, DESK_CLIENT, OpenedCase};
+pub use certificates::{Completion, Order, PendingCertificates};
 #[cfg(any(test, feature = "memory"))]
 pub use memory::Memory;
-pub use people::{
-    CARE_AFTER_RECOVERY, Completion, Enrolment, Order, PendingCertificates, RENEWAL_BEFORE_END,
-    Untold,
-};
+pub use people::{CARE_AFTER_RECOVERY, Enrolment, RENEWAL_BEFORE_END, Untold};
 pub use port::{
     By, Changes, Content, Event, EventPlace, Kind as ItemKind, Store, StoreError, Stored, What,
     Write,
 };
+pub use progress::Progress;
 pub use random::{Sad, Seed};
 pub use refusal::{Failure, Refusal};
 pub use signing::{
-    Asked, CredentialStatus, CredentialView, MOST_OPEN, Shown, ShownState, Signing, TIME_TO_CONFIRM,
+    Asked, CredentialStatus, CredentialView, MOST_OPEN, PersonView, Shown, ShownState, Signing,
+    TIME_TO_CONFIRM,
 };
 pub use statement::{
     Desk, Document, HASH_LENGTH, Kind, LONGEST_DOCUMENT_NAME, LONGEST_REFERENCE, MOST_DOCUMENTS,
@@ -56,3 +65,4 @@ pub use statement::{
 };
 pub use ticket::{LONGEST_TICKET, Purpose};
 pub use vault::{ALGORITHM, SealedKey, SoftwareVault, Vault, VaultError};
+pub use visit::{OfficerView, Question, VISIT_LASTS, Who};

@@ -7,16 +7,16 @@ use pki::Certificate;
 use time::{Duration, OffsetDateTime};
 
 use crate::authenticator::{Confirmed, Form, MOST_AUTHENTICATORS, Proof, confirm};
+use crate::certificates::{Completion, PendingCertificates, PendingHolder, know};
 use crate::port::{By, Changes, Event, Loaded, StoreError, What, list, load};
 use crate::random::Seed;
 use crate::record::{
-    Authenticator, Authorisation, Credential, CredentialState, Holder, Officer, State,
-    StoredCertificate, UNTOLD, binding,
+    Authenticator, Authorisation, Credential, CredentialState, Holder, KnownPasskey, Officer,
+    Owner, State, UNTOLD, binding,
 };
 use crate::refusal::{Failure, Refusal};
 use crate::signing::{Asked, Signing, check_may_sign, count, event, retried};
 use crate::statement::{Desk, Kind, Matter, Statement};
-use crate::vault::{SealedKey, VaultError};
 
 /// How long nothing is signed after a recovery.
 pub const CARE_AFTER_RECOVERY: Duration = Duration::hours(24);
@@ -36,63 +36,6 @@ pub struct Enrolment {
     pub kinds: Vec<Kind>,
     /// With what the person confirms from now on.
     pub authenticators: Vec<Form>,
-}
-
-/// A certificate to be ordered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// The certification request, in DER.
-    pub request: Vec<u8>,
-    /// Whose.
-    pub holder: PersonalNumber,
-    /// Surname, for the subject.
-    pub surname: String,
-    /// Given name, for the subject.
-    pub given_name: String,
-    /// The kind of signatures.
-    pub kind: Kind,
-}
-
-#[derive(Debug)]
-struct NewKey {
-    id: String,
-    kind: Kind,
-    key: SealedKey,
-    public_key: pki::PublicKey,
-    order: Order,
-}
-
-/// What was proven and waits for its certificates. It is not in the database: a crash here means to start anew.
-#[derive(Debug)]
-pub struct PendingCertificates {
-    authorisation: Loaded<Authorisation>,
-    statement: Statement,
-    holder: PendingHolder,
-    replaced: Option<Loaded<Credential>>,
-    keys: Vec<NewKey>,
-}
-
-#[derive(Debug)]
-enum PendingHolder {
-    New(Holder),
-    Known(Loaded<Holder>),
-}
-
-impl PendingCertificates {
-    /// What to order, in this order.
-    #[must_use]
-    pub fn orders(&self) -> Vec<&Order> {
-        self.keys.iter().map(|key| &key.order).collect()
-    }
-}
-
-/// What came of a confirmed statement.
-#[derive(Debug)]
-pub enum Completion {
-    /// It is done.
-    Done,
-    /// Certificates are to be ordered, then [`Signing::certified`] ends it.
-    Certificates(Box<PendingCertificates>),
 }
 
 /// A revoked certificate of which the certification authority was not told.
@@ -128,6 +71,11 @@ impl Signing {
         );
         let mut changes = Changes::default();
         changes.insert(&officer)?;
+        know(
+            &mut changes,
+            &officer.form,
+            Owner::Officer(officer.id.clone()),
+        )?;
         self.store.commit(&changes)?;
         Ok(officer.id)
     }
@@ -241,11 +189,7 @@ impl Signing {
         let holder = self.holder(credential.holder)?;
         let forms = match &desk {
             None => holder.value.forms(),
-            Some(desk) => self
-                .officers(credential.holder, desk, 1)?
-                .into_iter()
-                .map(|officer| officer.form)
-                .collect(),
+            Some(desk) => forms_of(self.officers(credential.holder, desk, 1)?),
         };
         let matter = Matter::Revoke {
             credential: credential.id,
@@ -490,18 +434,10 @@ impl Signing {
         statement: &Statement,
         proofs: &[Proof],
         forms: &[Form],
-        officers: usize,
         now: OffsetDateTime,
     ) -> Result<(Vec<Authenticator>, bool), Failure> {
-        let own: Vec<&Form> = forms
-            .iter()
-            .filter(|form| !matches!(form, Form::Desk))
-            .collect();
-        let mut groups: Vec<Vec<Form>> = own.iter().map(|form| vec![(*form).clone()]).collect();
-        if let Some(desk) = &statement.desk {
-            let officers = self.officers(statement.holder, desk, officers)?;
-            groups.extend(officers.into_iter().map(|officer| vec![officer.form]));
-        }
+        let own: Vec<&Form> = forms.iter().filter(|form| **form != Form::Desk).collect();
+        let groups = self.who_confirms(statement)?;
         let confirmed = self.all_confirmed(authorisation, proofs, &groups, now)?;
         let mut synced = false;
         let mut authenticators = Vec::with_capacity(forms.len());
@@ -540,7 +476,7 @@ impl Signing {
             return Err(Refusal::Enrolled.into());
         }
         let (authenticators, synced) =
-            self.new_authenticators(&authorisation.value, &statement, proofs, forms, 1, now)?;
+            self.new_authenticators(&authorisation.value, &statement, proofs, forms, now)?;
         if synced && kinds.contains(&Kind::Qualified) {
             return Err(Refusal::Synced.into());
         }
@@ -573,8 +509,8 @@ impl Signing {
         }
         let mut holder = self.holder(statement.holder)?;
         check_may_sign(&holder.value, now)?;
-        let forms = self.forms_for(&holder.value, statement.desk.as_ref())?;
-        let confirmed = self.all_confirmed(&authorisation.value, proofs, &[forms], now)?;
+        let groups = self.who_confirms(&statement)?;
+        let confirmed = self.all_confirmed(&authorisation.value, proofs, &groups, now)?;
         for confirmed in &confirmed {
             if credential.value.kind == Kind::Qualified && confirmed.synced() {
                 return Err(Refusal::Synced.into());
@@ -593,88 +529,6 @@ impl Signing {
         })))
     }
 
-    fn new_key(&self, holder: &Holder, kind: Kind, seed: &Seed) -> Result<NewKey, Failure> {
-        let id = seed.id(ca::SignatureKind::from(kind).name());
-        let bound = binding(&id, holder.number, kind, &holder.forms());
-        let (signer, key) = self.vault.generate(&bound)?;
-        let subject = subject(holder)?;
-        let request = pki::csr::build(&subject, &*signer)
-            .map_err(|error| VaultError::Device(error.to_string()))?;
-        Ok(NewKey {
-            id,
-            kind,
-            key,
-            public_key: signer.public_key().clone(),
-            order: Order {
-                request,
-                holder: holder.number,
-                surname: holder.surname.clone(),
-                given_name: holder.given_name.clone(),
-                kind,
-            },
-        })
-    }
-
-    /// Ends an enrolment or a renewal with the certificates that came, in the order of the orders. Gives the new
-    /// credentials' ids.
-    ///
-    /// # Errors
-    /// See [`Failure`]; then the certificates are of no use and are to be revoked.
-    pub fn certified(
-        &self,
-        pending: PendingCertificates,
-        certificates: Vec<Certificate>,
-        now: OffsetDateTime,
-    ) -> Result<Vec<String>, Failure> {
-        let PendingCertificates {
-            mut authorisation,
-            statement,
-            holder,
-            replaced,
-            keys,
-        } = pending;
-        if certificates.len() != keys.len() {
-            return Err(Refusal::Certificate("there is another number of them").into());
-        }
-        let mut changes = Changes::default();
-        let owner = match &holder {
-            PendingHolder::New(holder) => {
-                changes.insert(holder)?;
-                holder
-            }
-            PendingHolder::Known(loaded) => {
-                changes.replace(loaded)?;
-                &loaded.value
-            }
-        };
-        let mut ids = Vec::with_capacity(keys.len());
-        for (key, certificate) in keys.into_iter().zip(certificates) {
-            check_certificate(&key, owner, &certificate, now)?;
-            ids.push(key.id.clone());
-            changes.insert(&Credential {
-                id: key.id,
-                holder: owner.number,
-                kind: key.kind,
-                certificate: StoredCertificate(certificate),
-                state: CredentialState::Active { key: key.key },
-            })?;
-        }
-        let what = match replaced {
-            Some(mut replaced) => {
-                replaced.value.state = CredentialState::Retired {};
-                changes.replace(&replaced)?;
-                What::Renewed
-            }
-            None => What::Enrolled,
-        };
-        let handle = authorisation.value.id.clone();
-        authorisation.value.state = State::Done;
-        changes.replace(&authorisation)?;
-        changes.event(event(&statement, &handle, what, now));
-        self.store.commit(&changes)?;
-        Ok(ids)
-    }
-
     fn revoke(
         &self,
         mut authorisation: Loaded<Authorisation>,
@@ -688,15 +542,8 @@ impl Signing {
             return Err(Refusal::NotActive.into());
         }
         let holder = self.holder(statement.holder)?;
-        let forms = match &statement.desk {
-            None => holder.value.forms(),
-            Some(desk) => self
-                .officers(statement.holder, desk, 1)?
-                .into_iter()
-                .map(|officer| officer.form)
-                .collect(),
-        };
-        self.all_confirmed(&authorisation.value, proofs, &[forms], now)?;
+        let groups = self.who_confirms(statement)?;
+        self.all_confirmed(&authorisation.value, proofs, &groups, now)?;
         credential.value.state = CredentialState::Revoked {
             at: now,
             told: false,
@@ -722,7 +569,7 @@ impl Signing {
     ) -> Result<Completion, Failure> {
         let mut holder = self.holder(statement.holder)?;
         let (authenticators, _) =
-            self.new_authenticators(&authorisation.value, statement, proofs, forms, 2, now)?;
+            self.new_authenticators(&authorisation.value, statement, proofs, forms, now)?;
         let before = holder.value.forms();
         holder.value.authenticators = authenticators;
         holder.value.careful_until = holder
@@ -731,6 +578,18 @@ impl Signing {
             .max(Some(now + CARE_AFTER_RECOVERY));
         let after = holder.value.forms();
         let mut changes = Changes::default();
+        for form in before.iter().filter(|form| !after.contains(form)) {
+            let Some(id) = form.passkey_id() else {
+                continue;
+            };
+            if let Some(mut known) = load::<KnownPasskey>(&*self.store, id)? {
+                known.value.owner = Owner::Nobody {};
+                changes.replace(&known)?;
+            }
+        }
+        for form in after.iter().filter(|form| !before.contains(form)) {
+            know(&mut changes, form, Owner::Person(statement.holder))?;
+        }
         let owned = list::<Credential>(
             &*self.store,
             By::Owner(statement.holder.as_str()),
@@ -767,15 +626,7 @@ impl Signing {
         if holder.value.frozen_by.is_none() {
             return Err(Refusal::NotFrozen.into());
         }
-        let desk = statement
-            .desk
-            .as_ref()
-            .ok_or(Refusal::Desk("a freeze is lifted at one"))?;
-        let groups: Vec<Vec<Form>> = self
-            .officers(statement.holder, desk, 1)?
-            .into_iter()
-            .map(|officer| vec![officer.form])
-            .collect();
+        let groups = self.who_confirms(statement)?;
         self.all_confirmed(&authorisation.value, proofs, &groups, now)?;
         holder.value.frozen_by = None;
         let handle = authorisation.value.id.clone();
@@ -820,9 +671,8 @@ impl Signing {
     }
 }
 
-fn subject(holder: &Holder) -> Result<pki::Name, Refusal> {
-    ca::person_subject(holder.number.as_str(), &holder.surname, &holder.given_name)
-        .map_err(|_| Refusal::Request("the name does not fit into a certificate"))
+pub(crate) fn forms_of(officers: Vec<Officer>) -> Vec<Form> {
+    officers.into_iter().map(|officer| officer.form).collect()
 }
 
 fn check_forms(forms: &[Form]) -> Result<(), Refusal> {
@@ -839,31 +689,4 @@ fn check_forms(forms: &[Form]) -> Result<(), Refusal> {
         return Err(Refusal::Authenticator("one is named twice"));
     }
     forms.iter().try_for_each(Form::check)
-}
-
-/// The certification authority must have certified what was ordered and nothing else.
-fn check_certificate(
-    key: &NewKey,
-    holder: &Holder,
-    certificate: &Certificate,
-    now: OffsetDateTime,
-) -> Result<(), Refusal> {
-    let wrong = Refusal::Certificate;
-    if *certificate.public_key() != key.public_key {
-        return Err(wrong("it is for another key"));
-    }
-    if !certificate.subject().matches(&subject(holder)?) {
-        return Err(wrong("its subject is another"));
-    }
-    let policy = ca::SignatureKind::from(key.kind).policy();
-    if certificate.policies() != [policy.to_owned()] {
-        return Err(wrong("its policy is another"));
-    }
-    if !certificate.allows_signing() || certificate.is_ca() {
-        return Err(wrong("it is not one for signing"));
-    }
-    if !certificate.valid_at(now) {
-        return Err(wrong("it is not valid now"));
-    }
-    Ok(())
 }

@@ -32,6 +32,15 @@ impl Seed {
         URL_SAFE_NO_PAD.encode(&self.derive(label)[..16])
     }
 
+    /// A code that people type: so many of [`CODE_LETTERS`], 5 bits each.
+    pub(crate) fn code(&self, label: &str, length: usize) -> String {
+        self.derive(label)
+            .iter()
+            .take(length)
+            .map(|byte| char::from(CODE_LETTERS[usize::from(byte % 32)]))
+            .collect()
+    }
+
     /// A secret of 256 bits: 43 characters.
     pub(crate) fn secret(&self, label: &str) -> String {
         URL_SAFE_NO_PAD.encode(self.derive(label))
@@ -43,6 +52,9 @@ impl fmt::Debug for Seed {
         f.write_str("Seed(..)")
     }
 }
+
+/// Letters and digits that are not taken for one another.
+const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 
 const SAD_PREFIX: &str = "tdsa";
 

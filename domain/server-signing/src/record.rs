@@ -1,5 +1,7 @@
 //! What is kept: people, their credentials, officers, authorisations.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use id_registry::PersonalNumber;
@@ -229,6 +231,36 @@ impl Item for Officer {
     }
 }
 
+/// Whose a passkey is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Owner {
+    /// A person's.
+    Person(PersonalNumber),
+    /// An officer's, by the officer's id.
+    Officer(String),
+    /// Nobody's any more.
+    Nobody {},
+}
+
+/// A passkey by its id, so that somebody who signs in is found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct KnownPasskey {
+    pub(crate) id: String,
+    pub(crate) owner: Owner,
+}
+
+impl Item for KnownPasskey {
+    type Kind = ItemKind;
+
+    const KIND: ItemKind = ItemKind::Passkey;
+
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
 /// Something that is taken once. Only a digest of it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -281,6 +313,9 @@ pub(crate) struct Authorisation {
     pub(crate) id: String,
     pub(crate) text: String,
     pub(crate) state: State,
+    /// Proofs that came while others are awaited, by the place of who made them among those who must.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) proofs: BTreeMap<usize, Proof>,
 }
 
 impl Authorisation {

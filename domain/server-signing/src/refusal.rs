@@ -90,6 +90,12 @@ pub enum Refusal {
         "what was presented is not of this service, not for this, or its time is over; start anew"
     )]
     Ticket,
+    /// There is no such case, or its time is over.
+    #[error("there is no such case, or its time is over; ask the officer for another code")]
+    UnknownCase,
+    /// Another device began it.
+    #[error("another device has begun this case; wait five minutes, or ask for another code")]
+    CaseBegun,
     /// It was taken before.
     #[error("this was used before; make a new one")]
     Replay,

@@ -88,6 +88,21 @@ pub struct CredentialView {
     pub status: CredentialStatus,
 }
 
+/// What a person is told of themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonView {
+    /// Surname.
+    pub surname: String,
+    /// Given name.
+    pub given_name: String,
+    /// With what the person confirms.
+    pub forms: Vec<Form>,
+    /// Whether the account is frozen.
+    pub frozen: bool,
+    /// Until when nothing is signed after a recovery.
+    pub careful_until: Option<OffsetDateTime>,
+}
+
 /// Whether a credential signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialStatus {
@@ -171,6 +186,29 @@ impl Signing {
 
     pub(crate) fn authorisation(&self, handle: &str) -> Result<Loaded<Authorisation>, Failure> {
         load::<Authorisation>(&*self.store, handle)?.ok_or(Refusal::UnknownAuthorisation.into())
+    }
+
+    /// Whether a person has keys here.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn is_enrolled(&self, number: PersonalNumber) -> Result<bool, Failure> {
+        Ok(load::<Holder>(&*self.store, number.as_str())?.is_some())
+    }
+
+    /// What a person is told of themselves.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownHolder`]; see [`Failure`].
+    pub fn person(&self, number: PersonalNumber) -> Result<PersonView, Failure> {
+        let holder = self.holder(number)?.value;
+        Ok(PersonView {
+            frozen: holder.frozen_by.is_some(),
+            careful_until: holder.careful_until,
+            forms: holder.forms(),
+            surname: holder.surname,
+            given_name: holder.given_name,
+        })
     }
 
     /// The credentials of a person that were not revoked, none if there is no such person.
@@ -322,6 +360,7 @@ impl Signing {
             id: seed.id("authorisation"),
             text: statement.text(),
             state: State::Asked,
+            proofs: std::collections::BTreeMap::new(),
         };
         let mut changes = Changes::default();
         changes.insert(&authorisation)?;
@@ -339,23 +378,11 @@ impl Signing {
         if now >= statement.expires_at {
             return Err(Refusal::UnknownAuthorisation.into());
         }
-        let forms = match &statement.matter {
-            Matter::Sign { .. } | Matter::Renew { .. } | Matter::Revoke { .. } => {
-                let holder = self.holder(statement.holder)?;
-                match &statement.desk {
-                    None => holder.value.forms(),
-                    Some(desk) => self
-                        .officers(statement.holder, desk, 1)?
-                        .into_iter()
-                        .map(|officer| officer.form)
-                        .collect(),
-                }
-            }
-            Matter::Enrol { authenticators, .. } | Matter::Replace { authenticators } => {
-                authenticators.clone()
-            }
-            Matter::Lift {} => Vec::new(),
-        };
+        let forms: Vec<Form> = self
+            .who_confirms(&statement)?
+            .into_iter()
+            .flatten()
+            .collect();
         Ok(Shown {
             asked: asked(&authorisation, &statement, &forms),
             state: match authorisation.state {
