@@ -181,6 +181,7 @@ fn parse<T: serde::de::DeserializeOwned>(answer: &str) -> Result<T, PasskeyError
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
+    use webauthn::SoftwareAuthenticator;
 
     use super::*;
 
@@ -208,6 +209,56 @@ mod tests {
             asked.options,
             passkeys().ask_to_sign_in().expect("a question").options
         );
+    }
+
+    fn challenge(question: &Question) -> Vec<u8> {
+        let options: Value = serde_json::from_str(&question.options).expect("JSON");
+        let text = options["challenge"].as_str().expect("a challenge");
+        URL_SAFE_NO_PAD.decode(text).expect("base64url")
+    }
+
+    #[test]
+    fn a_key_is_registered_and_signs_in_and_no_other_does() {
+        let (site, here) = (passkeys(), "https://id.example.kg");
+        let phone = |id: u8, synced| {
+            SoftwareAuthenticator::generate("id.example.kg", vec![id; 32], synced).expect("a key")
+        };
+        let account = AccountId::new(URL_SAFE_NO_PAD.encode([7; 16]));
+        let register = |phone: &SoftwareAuthenticator, origin: &str| {
+            let asked = site
+                .ask_to_register(&account, "id.example.kg", &[])
+                .expect("a question");
+            let answer = phone.register(origin, &challenge(&asked));
+            site.registered(&asked.state, &answer, "Phone")
+        };
+        for synced in [false, true] {
+            let own = phone(1, synced);
+            let new = register(&own, here).expect("registered");
+            assert_eq!(new.synced, synced);
+            assert_eq!(new.id.as_str(), own.credential_id());
+            let key = Passkey {
+                id: new.id.clone(),
+                key: new.key.clone(),
+                label: new.label.clone(),
+                synced,
+                counter: 0,
+                added_at: time::OffsetDateTime::UNIX_EPOCH,
+                added_at_level: oidc_provider::Level::High,
+                used_at: None,
+            };
+            let sign_in = |phone: &SoftwareAuthenticator, origin: &str| {
+                let asked = site.ask_to_sign_in().expect("a question");
+                let answer = phone.assert(origin, &challenge(&asked)).expect("signed");
+                assert_eq!(Passkeys::named(&answer).expect("named"), new.id);
+                site.signed_in(&asked.state, &answer, &key)
+            };
+            assert!(sign_in(&own, here).expect("signed in").user_verified);
+            assert!(sign_in(&phone(1, synced), here).is_err(), "another key");
+            assert!(sign_in(&own, "https://evil.example").is_err());
+        }
+        assert!(register(&phone(2, false), "https://evil.example").is_err());
+        let elsewhere = SoftwareAuthenticator::generate("evil.example", vec![3; 32], false);
+        assert!(register(&elsewhere.expect("a key"), here).is_err());
     }
 
     #[test]
