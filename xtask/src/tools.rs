@@ -19,6 +19,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("python3", "python3"),
     ("node", "nodejs"),
     ("npm", "npm"),
+    ("softhsm2-util", "softhsm2"),
 ];
 
 /// Python packages of the interoperability tests, relative to the workspace.
