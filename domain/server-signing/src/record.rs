@@ -284,6 +284,16 @@ impl Item for UsedOnce {
     }
 }
 
+/// What the values of signatures are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum SignedForm {
+    /// The hashes themselves.
+    Hash,
+    /// The attributes of CMS signatures that hold the hashes.
+    Cms,
+}
+
 /// What became of a statement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -298,6 +308,7 @@ pub(crate) enum State {
     /// The signatures are made. They are the only ones that will ever come of it.
     Released {
         sad: SadDigest,
+        form: SignedForm,
         signatures: Vec<String>,
     },
     /// It was done, whatever it was.

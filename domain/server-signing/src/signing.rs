@@ -5,19 +5,22 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use id_registry::PersonalNumber;
+use pki::cms::SignedAttributes;
 use pki::{Certificate, Digest};
 use time::{Duration, OffsetDateTime};
 
 use crate::authenticator::{Confirmed, Form, Place, Proof, confirm};
 use crate::port::{By, Changes, Event, Loaded, Store, StoreError, What, list, load};
 use crate::random::{Sad, SadDigest, Seed};
-use crate::record::{Authorisation, Credential, CredentialState, Holder, Officer, State, binding};
+use crate::record::{
+    Authorisation, Credential, CredentialState, Holder, Officer, SignedForm, State, binding,
+};
 use crate::refusal::{Failure, Refusal};
 use crate::statement::{
     Desk, Document, Kind, LONGEST_REFERENCE, MOST_DOCUMENTS, Matter, Statement, challenge,
     check_text,
 };
-use crate::vault::{Vault, belongs};
+use crate::vault::{ALGORITHM, Vault, belongs};
 
 /// How long a person has to confirm, and the client to fetch the signatures.
 pub const TIME_TO_CONFIRM: Duration = Duration::minutes(5);
@@ -548,7 +551,23 @@ impl Signing {
         hashes: &[Vec<u8>],
         now: OffsetDateTime,
     ) -> Result<Vec<Vec<u8>>, Failure> {
-        retried(|| self.release_once(client, sad, credential, hashes, now))
+        retried(|| self.release_once(client, sad, credential, hashes, SignedForm::Hash, now))
+    }
+
+    /// As [`Signing::release`], for hashes of documents: what is signed over each are the attributes of a CMS signature
+    /// that hold this hash and the certificate (ETSI EN 319 122-1, level B-B), so the values fit such signatures.
+    ///
+    /// # Errors
+    /// As [`Signing::release`]. An authorisation gives values of one form, the first that is asked for.
+    pub fn release_for_cms(
+        &self,
+        client: &str,
+        sad: &Sad,
+        credential: &str,
+        hashes: &[Vec<u8>],
+        now: OffsetDateTime,
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        retried(|| self.release_once(client, sad, credential, hashes, SignedForm::Cms, now))
     }
 
     fn release_once(
@@ -557,6 +576,7 @@ impl Signing {
         presented: &Sad,
         wanted: &str,
         hashes: &[Vec<u8>],
+        form: SignedForm,
         now: OffsetDateTime,
     ) -> Result<Vec<Vec<u8>>, Failure> {
         let (handle, digest) = presented.open().ok_or(Refusal::Sad)?;
@@ -589,7 +609,12 @@ impl Signing {
             return Err(Refusal::OtherHashes.into());
         }
         let proof = match &authorisation.value.state {
-            State::Released { signatures, .. } => return decoded(signatures),
+            State::Released {
+                signatures,
+                form: released,
+                ..
+            } if *released == form => return decoded(signatures),
+            State::Released { .. } => return Err(Refusal::OtherHashes.into()),
             State::Confirmed { proof, .. } => proof.clone(),
             _ => return Err(Refusal::Sad.into()),
         };
@@ -604,9 +629,10 @@ impl Signing {
             &proof,
             now,
         )?;
-        let signatures = self.sign(&confirmed, &credential.value, &holder.value, hashes)?;
+        let signatures = self.sign(&confirmed, &credential.value, &holder.value, hashes, form)?;
         authorisation.value.state = State::Released {
             sad: digest,
+            form,
             signatures: signatures
                 .iter()
                 .map(|signature| STANDARD.encode(signature))
@@ -628,6 +654,7 @@ impl Signing {
         credential: &Credential,
         holder: &Holder,
         hashes: &[Vec<u8>],
+        form: SignedForm,
     ) -> Result<Vec<Vec<u8>>, Failure> {
         let CredentialState::Active { key } = &credential.state else {
             return Err(Refusal::NotActive.into());
@@ -639,15 +666,23 @@ impl Signing {
             &holder.forms(),
         );
         let signer = self.vault.open(key, &bound)?;
-        belongs(&*signer, credential.certificate.0.public_key())?;
+        let certificate = &credential.certificate.0;
+        belongs(&*signer, certificate.public_key())?;
+        let failed = |error: &dyn std::fmt::Display| crate::VaultError::Device(error.to_string());
         hashes
             .iter()
             .map(|hash| {
                 let digest = Digest::from_bytes(hash)
                     .ok_or(Refusal::Document("a hash is not one of SHA-256"))?;
+                let digest = match form {
+                    SignedForm::Hash => digest,
+                    SignedForm::Cms => SignedAttributes::new(&digest, certificate, ALGORITHM)
+                        .map_err(|error| failed(&error))?
+                        .digest(),
+                };
                 signer
                     .sign_digest(&digest)
-                    .map_err(|error| crate::VaultError::Device(error.to_string()).into())
+                    .map_err(|error| failed(&error).into())
             })
             .collect()
     }

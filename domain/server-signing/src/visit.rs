@@ -127,11 +127,15 @@ impl Signing {
             }
         };
         let with = retried(|| {
-            let mut changes = Changes::default();
-            changes.insert(&UsedOnce {
+            let used = UsedOnce {
                 id: format!("question {id}"),
                 expires_at: now + QUESTION_LASTS,
-            })?;
+            };
+            if load::<UsedOnce>(&*self.store, &used.id)?.is_some() {
+                return Err(Refusal::Replay.into());
+            }
+            let mut changes = Changes::default();
+            changes.insert(&used)?;
             let form = match self.found(&owner)? {
                 Found::Person(mut holder) => {
                     let forms = holder.value.forms();
