@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use telemetry::Format;
 
+use crate::backup;
 use crate::{
     bench, call, central_server, children, demo, evidence, globalconf, log, register,
     registry_server, renew, security_server, token, trust_server, verify,
@@ -57,6 +58,8 @@ enum Command {
     /// The message log of a Security Server
     #[command(subcommand)]
     Log(log::Log),
+    /// Encrypted copies of databases, bringing one back, and the drill that shows that it can be done
+    Backup(backup::BackupArguments),
     /// Run a Security Server, or ask a running one whether it is ready
     SecurityServer(security_server::SecurityServerArguments),
     /// Run a Central Server
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Bench(bench) => return bench::run(bench),
         Command::Token(arguments) => return printed(token::run(&arguments)),
         Command::Register(register) => return printed(register::run(&register)),
+        Command::Backup(arguments) => return printed(backup::run(arguments)),
         Command::TokenUnlockHelper => return keystore::helper_main(),
         command => command,
     };
@@ -140,6 +144,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Bench(bench) => bench::run(bench),
         Command::Token(arguments) => printed(token::run(&arguments)),
         Command::Register(register) => printed(register::run(&register)),
+        Command::Backup(arguments) => printed(backup::run(arguments)),
         Command::TokenUnlockHelper => keystore::helper_main(),
         Command::Call(arguments) => match call::run(arguments).await {
             call::Outcome::Answered => ExitCode::SUCCESS,

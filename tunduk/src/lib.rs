@@ -1,6 +1,7 @@
 //! The one binary, as a library: one module per subcommand and the composition
 //! of the demonstration country.
 
+mod backup;
 pub mod bench;
 mod call;
 mod central_server;

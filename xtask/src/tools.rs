@@ -20,6 +20,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("softhsm2-util", "softhsm2"),
+    ("age", "age"),
 ];
 
 /// Python packages of the interoperability tests, relative to the workspace.

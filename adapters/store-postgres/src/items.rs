@@ -173,6 +173,10 @@ impl<D: Kept> PostgresItems<D> {
         let config: Config = parameters.parse().map_err(|_| {
             StoreError::Unavailable("the connection string cannot be read".to_owned())
         })?;
+        Self::over(config)
+    }
+
+    pub(crate) fn over(config: Config) -> Result<Self, StoreError> {
         let items = Self {
             connections: Connections::new(config),
             whose: PhantomData,

@@ -5,12 +5,14 @@
 //! connection is not encrypted by this program: reach the database over its Unix socket, or over a network that is
 //! protected otherwise. `store-sqlite` fulfils the same port, and one suite of tests holds for both.
 
+mod backup;
 mod connections;
 mod load;
 mod names;
 
 mod items;
 
+pub use self::backup::{Contents, CopyError, Place, Scratch};
 pub use self::items::{PostgresIdentity, PostgresItems, PostgresSigning};
 
 use std::collections::BTreeSet;
@@ -67,6 +69,10 @@ impl PostgresRegister {
         let config: Config = parameters.parse().map_err(|_| {
             StoreError::Unavailable("the connection string cannot be read".to_owned())
         })?;
+        Self::over(config)
+    }
+
+    pub(crate) fn over(config: Config) -> Result<Self, StoreError> {
         Ok(Self {
             connections: Connections::open(config)?,
             vocabulary: RwLock::default(),

@@ -4,12 +4,14 @@
 //! acknowledged (`synchronous = FULL`). The schema is a list of numbered files; a file that a newer program wrote is
 //! refused. `store-postgres` fulfils the same port, and one suite of tests holds for both.
 
+mod copy;
 mod load;
 mod names;
 mod schema;
 
 mod items;
 
+pub use self::copy::{CopyError, contents, copy};
 pub use self::items::{SqliteIdentity, SqliteItems, SqliteSigning};
 pub use schema::READERS;
 
