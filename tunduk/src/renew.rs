@@ -2,28 +2,18 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use config::read_trust_list;
-use document_signature::{
-    Archiving, Level, Needs, Report, Trust, Verdict, extend, is_renewal_due, needs, verify,
-};
-use pki::ocsp::{self, Freshness};
-use pki::tsp::{self, Token};
-use pki::{Certificate, DigestAlgorithm};
+use document_signature::{Level, Report, Trust, Verdict, is_renewal_due, verify};
 use time::OffsetDateTime;
-use transport::{HttpClient, PoolLimits, PostError, RequestOptions};
+use transport::{HttpClient, PoolLimits};
+use validation_data::Sources;
 
 use crate::cli::USAGE;
 
 /// Exit code when a document could not be renewed, or must not be.
 const FAILED: u8 = 1;
-/// Largest answer of a responder or authority, in bytes.
-const MAXIMUM_ANSWER: usize = 256 << 10;
-/// Stronger than what signatures use today, so that it ages later.
-const DIGEST: DigestAlgorithm = DigestAlgorithm::Sha512;
 
 /// Which documents to renew, and by whom. Exit status: 0 all of them are good for longer than the margin, 1 one of them
 /// is not (the others are done all the same), 64 the arguments cannot be used.
@@ -49,7 +39,7 @@ pub struct RenewArguments {
 struct Job {
     arguments: RenewArguments,
     trust: Trust,
-    client: HttpClient,
+    sources: Sources,
 }
 
 /// Runs the subcommand and says how to exit.
@@ -68,10 +58,11 @@ pub async fn run(arguments: RenewArguments) -> u8 {
             return FAILED;
         }
     };
+    let sources = Sources::new(client, arguments.tsa.as_str(), arguments.ocsp.clone());
     let job = Job {
         arguments,
         trust,
-        client,
+        sources,
     };
     let mut status = 0;
     for file in &job.arguments.files {
@@ -102,20 +93,10 @@ impl Job {
         if is_archived && !is_renewal_due(&report, now, margin) {
             return Ok(format!("nothing to do {}", until(&report)));
         }
-        let needs = needs(&document, &self.trust).map_err(|error| error.to_string())?;
-        let statuses = self.statuses(&needs, now).await?;
-        let extended = extend(&document, &needs.certificates, &statuses, now)
-            .map_err(|error| error.to_string())?;
-        let archiving = Archiving::new(&extended).map_err(|error| error.to_string())?;
-        let mut tokens = Vec::new();
-        for request in archiving
-            .requests(DIGEST)
-            .map_err(|error| error.to_string())?
-        {
-            tokens.push(self.stamp(request).await?);
-        }
-        let renewed = archiving
-            .finish(&tokens, now)
+        let renewed = self
+            .sources
+            .archived(&document, &self.trust, now)
+            .await
             .map_err(|error| error.to_string())?;
         // What is written has been judged; the old form stays until then.
         let now = OffsetDateTime::now_utc();
@@ -132,85 +113,6 @@ impl Job {
         }
         replace(file, &renewed).map_err(|error| error.to_string())?;
         Ok(format!("renewed {}", until(&report)))
-    }
-
-    /// The status of each certificate, verified to be good before it goes into a document.
-    async fn statuses(&self, needs: &Needs, now: OffsetDateTime) -> Result<Vec<Vec<u8>>, String> {
-        let mut statuses = Vec::new();
-        for (certificate, issuer) in &needs.statuses {
-            let subject = certificate.subject();
-            let url = certificate.ocsp_url().or(self.arguments.ocsp.as_deref());
-            let Some(url) = url else {
-                return Err(format!(
-                    "the certificate of {subject} names no OCSP responder; give --ocsp"
-                ));
-            };
-            statuses.push(self.status(url, certificate, issuer, now).await?);
-        }
-        Ok(statuses)
-    }
-
-    async fn status(
-        &self,
-        url: &str,
-        certificate: &Certificate,
-        issuer: &Certificate,
-        now: OffsetDateTime,
-    ) -> Result<Vec<u8>, String> {
-        let failed = |error: &dyn std::fmt::Display| {
-            format!(
-                "the status of {} from {url}: {error}",
-                certificate.subject()
-            )
-        };
-        let request = ocsp::Request::for_certificate(certificate, issuer).encode();
-        let answer = self
-            .ask(
-                url,
-                request,
-                ("application/ocsp-request", "application/ocsp-response"),
-            )
-            .await
-            .map_err(|error| failed(&error))?;
-        let response = ocsp::Response::decode(&answer).map_err(|error| failed(&error))?;
-        match response.verify(certificate, issuer, &[], now, &Freshness::default()) {
-            // A signer who was revoked after signing is a matter for the verdict, not for us.
-            Ok(_) | Err(ocsp::OcspError::Revoked { .. }) => Ok(answer.to_vec()),
-            Err(error) => Err(failed(&error)),
-        }
-    }
-
-    async fn stamp(&self, request: tsp::Request) -> Result<Token, String> {
-        let request = request.with_nonce(crate::random::uuid().as_bytes());
-        let url = &self.arguments.tsa;
-        let failed = |error: &dyn std::fmt::Display| format!("the time-stamp from {url}: {error}");
-        let answer = self
-            .ask(
-                url,
-                request.encode(),
-                ("application/timestamp-query", "application/timestamp-reply"),
-            )
-            .await
-            .map_err(|error| failed(&error))?;
-        let token = tsp::decode_response(&answer).map_err(|error| failed(&error))?;
-        token
-            .check_nonce(&request)
-            .map_err(|error| failed(&error))?;
-        Ok(token)
-    }
-
-    async fn ask(
-        &self,
-        url: &str,
-        body: Vec<u8>,
-        types: (&'static str, &'static str),
-    ) -> Result<Bytes, PostError> {
-        let options = RequestOptions::default()
-            .with_timeouts(Duration::from_secs(20), Duration::from_secs(60))
-            .with_total(Duration::from_secs(120));
-        self.client
-            .post(url, types, body, &options, MAXIMUM_ANSWER)
-            .await
     }
 }
 
