@@ -71,7 +71,7 @@ impl OnDuty {
 
 /// What a ticket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum TicketFor {
+pub(super) enum TicketFor {
     /// The first key of an account.
     FirstKey,
     /// A new key after every other was lost.
@@ -754,7 +754,7 @@ impl Provider {
     }
 }
 
-fn give_ticket(
+pub(super) fn give_ticket(
     changes: &mut Changes,
     account: AccountId,
     ticket: TicketFor,

@@ -7,6 +7,7 @@ mod codes;
 mod crossing;
 mod desk;
 mod logout;
+mod operator;
 mod own;
 mod sign_in;
 mod support;

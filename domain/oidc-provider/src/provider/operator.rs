@@ -1,0 +1,148 @@
+//! What whoever operates the server does beside it: the first officers, and the first relying parties. Whoever can call
+//! this holds the database; it leaves the same events as everything else.
+
+use id_registry::PersonalNumber;
+use time::OffsetDateTime;
+
+use super::desk::{Ticket, TicketFor, give_ticket};
+use super::support::{Duty, Officer};
+use super::{Decision, Provider};
+use crate::account::{Account, Login, LoginName, Tenant};
+use crate::client::{Client, ClientForm, ClientStanding};
+use crate::event::{Event, EventKind};
+use crate::level::Proofing;
+use crate::port::Changes;
+use crate::refusal::{Failure, Refusal};
+use crate::secret::{AccountId, ClientId, Seed};
+
+/// Why, in events.
+const OPERATOR: &str = "operator";
+
+impl Provider {
+    /// Makes somebody an officer with these duties. Who has no way in yet gets a ticket for a first key: whoever operates
+    /// the server has compared the person.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn appoint_by_operator(
+        &self,
+        number: PersonalNumber,
+        tenant: Tenant,
+        office: &str,
+        duties: &[Duty],
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<Option<Ticket>, Failure> {
+        let login = LoginName::Number(number, tenant).key();
+        self.decide(|| {
+            let mut changes = Changes::default();
+            let event = |kind| Event::new(kind, now).because(OPERATOR);
+            let (id, epoch, needs_key) = match self.account_of_login(&login)? {
+                Some(mut account) => {
+                    let needs_key = !account.value.has_a_way_in();
+                    if needs_key {
+                        account.value.bind(number, Proofing::InPerson, now);
+                        changes.replace(&account)?;
+                    }
+                    (account.value.id, account.value.epoch, needs_key)
+                }
+                None => {
+                    let id = AccountId(seed.id("account"));
+                    let mut account = Account::open(id.clone(), tenant, now);
+                    account.bind(number, Proofing::InPerson, now);
+                    changes.insert(&account)?;
+                    changes.insert(&Login {
+                        key: login.clone(),
+                        account: id.clone(),
+                    })?;
+                    changes.event(event(EventKind::AccountOpened).account(&id));
+                    (id, account.epoch, true)
+                }
+            };
+            let officer = Officer {
+                account: id.clone(),
+                office: office.to_owned(),
+                duties: duties.to_vec(),
+            };
+            match self.load::<Officer>(id.as_str())? {
+                Some(mut found) => {
+                    found.value = officer;
+                    changes.replace(&found)?;
+                }
+                None => changes.insert(&officer)?,
+            }
+            changes.event(event(EventKind::OfficerAppointed).account(&id));
+            if !needs_key {
+                return Ok(Decision::yes(changes, None));
+            }
+            changes.event(event(EventKind::AccountProofed).account(&id));
+            changes.event(event(EventKind::TicketIssued).account(&id));
+            let first = TicketFor::FirstKey;
+            let ticket = give_ticket(&mut changes, id, first, epoch, None, now, seed)?;
+            Ok(Decision::yes(changes, Some(ticket)))
+        })
+    }
+
+    /// Takes an officer's duties away, at once.
+    ///
+    /// # Errors
+    /// [`Refusal::NoAccount`], [`Refusal::Nothing`] if it is no officer.
+    pub fn dismiss_by_operator(
+        &self,
+        number: PersonalNumber,
+        tenant: Tenant,
+        now: OffsetDateTime,
+    ) -> Result<(), Failure> {
+        self.decide(|| {
+            let id = self.person(number, tenant)?.value.id;
+            let officer = self.load::<Officer>(id.as_str())?;
+            let mut changes = Changes::default();
+            changes.remove(&officer.ok_or(Refusal::Nothing)?);
+            let event = Event::new(EventKind::OfficerDismissed, now);
+            changes.event(event.account(&id).because(OPERATOR));
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
+    /// Takes a relying party in, approved as it stands: a first one, or one of an earlier provider, which keeps its
+    /// identifier. Again with the same identifier, its form is replaced.
+    ///
+    /// # Errors
+    /// [`Refusal::ClientForm`].
+    pub fn admit_client(
+        &self,
+        id: Option<&ClientId>,
+        form: &ClientForm,
+        tenant: Tenant,
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<ClientId, Failure> {
+        form.check(tenant)?;
+        let id = id.cloned().unwrap_or_else(|| ClientId(seed.id("client")));
+        self.decide(|| {
+            let standing = ClientStanding::Approved { by: None, at: now };
+            let mut changes = Changes::default();
+            match self.load::<Client>(id.as_str())? {
+                Some(mut found) => {
+                    if found.value.tenant != tenant {
+                        return Err(Refusal::OtherAccount.into());
+                    }
+                    found.value.form = form.clone();
+                    found.value.standing = standing;
+                    changes.replace(&found)?;
+                }
+                None => changes.insert(&Client {
+                    id: id.clone(),
+                    tenant,
+                    form: form.clone(),
+                    registered_by: AccountId(OPERATOR.to_owned()),
+                    registered_at: now,
+                    standing,
+                })?,
+            }
+            let event = Event::new(EventKind::ClientApproved, now);
+            changes.event(event.client(&id).because(OPERATOR));
+            Ok(Decision::yes(changes, id.clone()))
+        })
+    }
+}
