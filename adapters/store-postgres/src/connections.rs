@@ -135,6 +135,23 @@ impl Connections {
     }
 }
 
+impl Drop for Connections {
+    /// Closing a connection blocks, which a thread of an asynchronous server may not.
+    fn drop(&mut self) {
+        let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let free = std::mem::take(&mut idle.free);
+        if free.is_empty() {
+            return;
+        }
+        let closing = std::thread::Builder::new()
+            .name("closing connections".to_owned())
+            .spawn(move || drop(free));
+        if let Ok(closing) = closing {
+            let _ = closing.join();
+        }
+    }
+}
+
 /// Brings a schema up to these migrations; one server at a time, by a lock of this key. Gives the version that it has
 /// then, which is higher than ours if a newer program made it.
 pub(crate) fn bring_up(
