@@ -129,7 +129,8 @@ pub fn run(arguments: BackupArguments) -> Result<String, String> {
             drill(&backup, &identity, postgres.as_deref(), &limits)
         }
     };
-    done.map_err(|failure| failure.to_string())
+    done.map(|said| said + "\n")
+        .map_err(|failure| failure.to_string())
 }
 
 /// Reads connection parameters. They may hold a password: others must not be able to read them.
