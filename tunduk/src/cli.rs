@@ -7,7 +7,7 @@ use telemetry::Format;
 
 use crate::backup;
 use crate::{
-    bench, call, central_server, children, demo, evidence, globalconf, log, register,
+    bank_site, bench, call, central_server, children, demo, evidence, globalconf, idp_server, log, register,
     registry_server, renew, security_server, token, trust_server, verify,
 };
 
@@ -69,8 +69,12 @@ enum Command {
     /// Judge the data of an earlier population register, and take them over
     #[command(subcommand)]
     Register(register::Register),
+    /// Run the site of the demonstration country's bank, or make its keys
+    BankSite(bank_site::BankSiteArguments),
     /// Run the registers of the demonstration country
     RegistryServer(registry_server::RegistryServerArguments),
+    /// Run the identity provider; its keys, officers, and what is taken over from an earlier one
+    IdpServer(idp_server::IdpServerArguments),
 }
 
 /// Runs the binary.
@@ -106,7 +110,7 @@ pub fn main() -> ExitCode {
         eprintln!("tunduk: {error}");
         return ExitCode::from(USAGE);
     }
-    let mut builder = if matches!(command, Command::SecurityServer(_)) {
+    let mut builder = if matches!(command, Command::SecurityServer(_) | Command::IdpServer(_)) {
         tokio::runtime::Builder::new_multi_thread()
     } else {
         tokio::runtime::Builder::new_current_thread()
@@ -134,6 +138,8 @@ impl Command {
             | Self::CentralServer(_)
             | Self::TrustServer(_)
             | Self::RegistryServer(_) => "info",
+            Self::IdpServer(arguments) if arguments.runs() => "info",
+            Self::BankSite(arguments) if arguments.runs() => "info",
             _ => "error",
         }
     }
@@ -182,9 +188,11 @@ async fn run(command: Command) -> ExitCode {
         }
         Command::TrustServer(arguments) => ended(trust_server::run(arguments, interrupted()).await),
         Command::SecurityServer(arguments) => ended(security_server::run(arguments).await),
+        Command::BankSite(arguments) => ended(bank_site::run(arguments, interrupted()).await),
         Command::RegistryServer(arguments) => {
             ended(registry_server::run(arguments, interrupted()).await)
         }
+        Command::IdpServer(arguments) => ended(idp_server::run(arguments, interrupted()).await),
     }
 }
 

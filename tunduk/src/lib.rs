@@ -2,6 +2,7 @@
 //! of the demonstration country.
 
 mod backup;
+mod bank_site;
 pub mod bench;
 mod call;
 mod central_server;
@@ -13,6 +14,8 @@ mod demo;
 mod endpoints;
 mod evidence;
 mod globalconf;
+mod idp_operator;
+mod idp_server;
 pub mod instance;
 mod log;
 mod narrator;
@@ -23,6 +26,7 @@ mod registry_server;
 mod renew;
 mod running;
 mod security_server;
+mod serving;
 mod story;
 mod tampered;
 mod token;

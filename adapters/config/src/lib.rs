@@ -1,13 +1,27 @@
 //! Configuration files, read whole and judged before anything starts. An unknown
 //! key stops the start: a misspelt safety setting must not be ignored.
 
+mod bank;
+mod identity;
 mod population;
+mod secret;
 mod server;
+mod signing;
+mod stored_configuration;
 mod trust_list;
+mod verification;
 
+pub use bank::{BankSiteSettings, PeerSettings};
+pub use identity::{CardSettings, IdpSettings, RegisterSettings, SigningSettings};
 pub use population::{PopulationClient, read_population_clients};
+pub use secret::{make_secret, read_secret};
 pub use server::{FaultStyle, Language, LogSettings, SecurityServerSettings, version};
+pub use signing::{
+    AuthoritySettings, ClientDuty, SigningClientSettings, SigningServerSettings, TokenSettings,
+};
+pub use stored_configuration::{load_directory, read_stored};
 pub use trust_list::read_trust_list;
+pub use verification::VerificationSettings;
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +44,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// Place and reason.
         source: Box<toml::de::Error>,
+    },
+    /// A secret that others of the machine could read.
+    #[error(
+        "{path}: others can read it; it holds a secret, take their rights away: chmod 600 {path}"
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
     },
     /// A value is of the right form but means nothing.
     #[error("{path}: {message}")]

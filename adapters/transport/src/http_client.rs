@@ -1,5 +1,7 @@
 //! Requests to information systems, OCSP responders, time-stamping authorities and downloads.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +82,7 @@ struct Destination {
 pub struct HttpClient {
     pool: Arc<Pool<Destination>>,
     any: ClientTls,
+    hosts: Arc<BTreeMap<String, IpAddr>>,
 }
 
 impl std::fmt::Debug for HttpClient {
@@ -116,8 +119,20 @@ impl HttpClient {
         Ok(Self {
             pool: Pool::new(limits.max_idle, limits.idle_timeout),
             any: ClientTls::new(&ServerVerification::Off, None)?,
+            hosts: Arc::default(),
         })
     }
+
+    /// The same client, which connects to these hosts at the given addresses and asks nobody for them. The server's
+    /// certificate and `Host` are of the name all the same.
+    #[must_use]
+    pub fn with_hosts(self, hosts: BTreeMap<String, IpAddr>) -> Self {
+        Self {
+            hosts: Arc::new(hosts),
+            ..self
+        }
+    }
+
 
     /// Posts `body` as the media type `sent` and gives the whole answer, of at most `limit` bytes: how OCSP responders
     /// (RFC 6960 appendix A) and time-stamping authorities (RFC 3161 section 3.4) are asked.
@@ -220,7 +235,9 @@ impl HttpClient {
             (Some(connect), Some(total)) => Some(connect.min(total)),
             (connect, total) => connect.or(total),
         };
-        let mut exchange = connect::open(&address, host, port, session, limit).await?;
+        let known = self.hosts.get(host).map(ToString::to_string);
+        let place = known.as_deref().unwrap_or(host);
+        let mut exchange = connect::open(&address, place, port, session, limit).await?;
         if let Some(tls) = tls
             && !tls.accepts(exchange.certificate.as_ref())
         {

@@ -58,12 +58,40 @@ impl Language {
             .find_map(|code| Self::of_code(&code.to_ascii_lowercase()))
             .unwrap_or(Self::Kyrgyz)
     }
+}
 
-    const fn source(self) -> &'static str {
-        match self {
-            Self::Kyrgyz => include_str!("../texts/ky.ftl"),
-            Self::Russian => include_str!("../texts/ru.ftl"),
-            Self::English => include_str!("../texts/en.ftl"),
+/// A site's texts as they are in its files, in the syntax of Fluent.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources {
+    /// Kyrgyz.
+    pub ky: &'static str,
+    /// Russian.
+    pub ru: &'static str,
+    /// English.
+    pub en: &'static str,
+}
+
+/// The files `texts/ky.ftl`, `ru.ftl` and `en.ftl` of the crate that calls.
+#[macro_export]
+macro_rules! sources {
+    () => {
+        $crate::Sources {
+            ky: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/texts/ky.ftl")),
+            ru: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/texts/ru.ftl")),
+            en: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/texts/en.ftl")),
+        }
+    };
+}
+
+/// What every site says.
+pub(crate) const COMMON: Sources = sources!();
+
+impl Sources {
+    pub(crate) const fn of(&self, language: Language) -> &'static str {
+        match language {
+            Language::Kyrgyz => self.ky,
+            Language::Russian => self.ru,
+            Language::English => self.en,
         }
     }
 }
@@ -76,7 +104,7 @@ pub struct TextError {
     reason: String,
 }
 
-/// All texts.
+/// All texts of a site.
 pub struct Texts {
     bundles: Vec<(Language, FluentBundle<FluentResource>)>,
 }
@@ -88,11 +116,11 @@ impl std::fmt::Debug for Texts {
 }
 
 impl Texts {
-    /// Reads them.
+    /// Reads a site's own texts and those that all sites have. No key may be in both.
     ///
     /// # Errors
     /// See [`TextError`].
-    pub fn new() -> Result<Self, TextError> {
+    pub fn new(site: Sources) -> Result<Self, TextError> {
         let mut bundles = Vec::new();
         for language in Language::ALL {
             let fail = |reason: String| TextError {
@@ -103,14 +131,16 @@ impl Texts {
                 .code()
                 .parse()
                 .map_err(|error| fail(format!("{error:?}")))?;
-            let resource = FluentResource::try_new(language.source().to_owned())
-                .map_err(|(_, errors)| fail(format!("{errors:?}")))?;
             let mut bundle = FluentBundle::new_concurrent(vec![id]);
             // Marks around values would show in titles and attributes.
             bundle.set_use_isolating(false);
-            bundle
-                .add_resource(resource)
-                .map_err(|errors| fail(format!("{errors:?}")))?;
+            for source in [COMMON, site] {
+                let resource = FluentResource::try_new(source.of(language).to_owned())
+                    .map_err(|(_, errors)| fail(format!("{errors:?}")))?;
+                bundle
+                    .add_resource(resource)
+                    .map_err(|errors| fail(format!("{errors:?}")))?;
+            }
             bundles.push((language, bundle));
         }
         Ok(Self { bundles })

@@ -6,6 +6,7 @@
 //! | `account`, `session` | who an account belongs to, the ways in, what state it is in; who is signed in and how high |
 //! | `client`, `grant` | relying parties; requests and the families of tokens that come of them |
 //! | `provider` | every decision over a store: signing in, the desk, one's own account, relying parties, tokens |
+//! | `ring` | the keys that sign tokens: which one signs, which are published |
 //! | `throttle` | how many attempts are taken |
 //! | `event` | what happened, in one schema |
 //! | `secret` | identifiers, secrets and what is kept of them |
@@ -24,6 +25,7 @@ mod memory;
 mod port;
 mod provider;
 mod refusal;
+mod ring;
 mod secret;
 mod session;
 mod throttle;
@@ -51,6 +53,9 @@ pub use port::{
 };
 pub use provider::*;
 pub use refusal::{Failure, Fault, Refusal};
+pub use ring::{
+    KeyStanding, NewKey, PUBLISHED_AFTER, PUBLISHED_BEFORE, Ring, RingKey, RingRefusal,
+};
 pub use secret::{
     AccountId, ClientId, CredentialId, Digest, GrantId, MandateId, RecoveryId, Secret, Seed,
     SessionId,

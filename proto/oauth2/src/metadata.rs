@@ -2,12 +2,21 @@
 
 use serde_json::{Value, json};
 
-/// The metadata of an issuer with these scopes and levels. Only what is offered is in it.
+/// The metadata of an issuer with these scopes and levels, which serves clients with certificates at another address
+/// (RFC 8705 section 5) or not at all. Only what is offered is in it.
 #[must_use]
-pub fn metadata(issuer: &str, scopes: &[&str], acr_values: &[&str]) -> Value {
+pub fn metadata(
+    issuer: &str,
+    certificates_at: Option<&str>,
+    scopes: &[&str],
+    acr_values: &[&str],
+) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let signed = ["ES256", "EdDSA", "PS256"];
-    let methods = ["private_key_jwt", "self_signed_tls_client_auth"];
+    let methods: &[&str] = match certificates_at {
+        Some(_) => &["private_key_jwt", "self_signed_tls_client_auth"],
+        None => &["private_key_jwt"],
+    };
     let mut value = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),
@@ -35,7 +44,7 @@ pub fn metadata(issuer: &str, scopes: &[&str], acr_values: &[&str]) -> Value {
         "require_signed_request_object": false,
         "code_challenge_methods_supported": ["S256"],
         "dpop_signing_alg_values_supported": signed,
-        "tls_client_certificate_bound_access_tokens": true,
+        "tls_client_certificate_bound_access_tokens": certificates_at.is_some(),
         "authorization_response_iss_parameter_supported": true,
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
@@ -49,6 +58,17 @@ pub fn metadata(issuer: &str, scopes: &[&str], acr_values: &[&str]) -> Value {
     for endpoint in ["token", "introspection", "revocation"] {
         value[format!("{endpoint}_endpoint_auth_methods_supported")] = json!(methods);
         value[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")] = json!(signed);
+    }
+    if let Some(address) = certificates_at {
+        let at = |path: &str| format!("{address}{path}");
+        value["mtls_endpoint_aliases"] = json!({
+            "token_endpoint": at("/oauth2/token"),
+            "pushed_authorization_request_endpoint": at("/oauth2/par"),
+            "userinfo_endpoint": at("/oauth2/userinfo"),
+            "introspection_endpoint": at("/oauth2/introspect"),
+            "revocation_endpoint": at("/oauth2/revoke"),
+            "device_authorization_endpoint": at("/oauth2/device"),
+        });
     }
     value
 }

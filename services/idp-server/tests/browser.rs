@@ -233,7 +233,14 @@ async fn a_person_signs_up_adds_a_passkey_and_comes_back_with_it_alone() {
     ));
     let letters = Arc::new(Letters::default());
     let hasher = Arc::new(passwords::Hasher::start(1, 8).unwrap());
-    let pages = Pages::new(oauth, hasher, letters.clone(), Tenant::Sandbox).unwrap();
+    let pages = Pages::new(
+        oauth,
+        hasher,
+        letters.clone(),
+        Arc::new(Faces),
+        Tenant::Sandbox,
+    )
+    .unwrap();
     let pages = Arc::new(pages);
     let handler = move |request, connection: Arc<transport::Connection>| {
         let pages = Arc::clone(&pages);

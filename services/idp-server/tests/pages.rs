@@ -44,7 +44,14 @@ impl Site {
         let provider = world.oauth.provider().clone();
         let hasher = Arc::new(passwords::Hasher::start(1, 8).unwrap());
         let oauth = Arc::new(world.oauth);
-        let pages = Pages::new(oauth, hasher, letters.clone(), Tenant::Sandbox).unwrap();
+        let pages = Pages::new(
+            oauth,
+            hasher,
+            letters.clone(),
+            Arc::new(Faces),
+            Tenant::Sandbox,
+        )
+        .unwrap();
         Self {
             pages,
             letters,

@@ -6,68 +6,24 @@ use time::{Duration, OffsetDateTime};
 use id_registry::PersonalNumber;
 
 use super::sign_in::proof;
-use super::support::{Duty, NoticeKind, Officer};
+use super::officers::OnDuty;
+use super::support::{Duty, NoticeKind};
 use super::{Decision, Provider};
-use crate::account::{Account, Login, LoginName, NewPasskey, Tenant, Way};
+use crate::account::{Account, Login, LoginName, NewPasskey, Standing, Tenant, Way};
 use crate::event::{Event, EventKind};
-use crate::level::{Factor, Level, Operation, Proofing};
+use crate::level::{Factor, Level, Proofing};
 use crate::port::{Changes, Item, Kind, Loaded};
 use crate::refusal::{Failure, Refusal};
-use crate::secret::{AccountId, Digest, RecoveryId, Secret, Seed};
+use crate::secret::{AccountId, Digest, Secret, Seed};
 use crate::session::{Authenticated, Origin, SignedIn};
 use crate::throttle::Counted;
 
 /// How long a printed ticket is good.
 const TICKET_LASTS: Duration = Duration::minutes(30);
-/// How long a recovery waits for the second officer.
-const RECOVERY_WAITS: Duration = Duration::hours(24);
 /// Letters of tickets: none looks like another.
 const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// Letters of a ticket: 60 bits.
 const TICKET_LETTERS: usize = 12;
-
-/// An officer on duty. Only [`Provider::on_duty`] makes one.
-#[derive(Debug, Clone)]
-pub struct OnDuty {
-    officer: Officer,
-    duty: Duty,
-    now: OffsetDateTime,
-}
-
-impl OnDuty {
-    /// The officer.
-    #[must_use]
-    pub const fn officer(&self) -> &Officer {
-        &self.officer
-    }
-
-    pub(super) const fn now(&self) -> OffsetDateTime {
-        self.now
-    }
-
-    /// An event that this officer caused.
-    pub(super) fn event(&self, kind: EventKind) -> Event {
-        let mut event = Event::new(kind, self.now).actor(&self.officer.account);
-        event.office = Some(self.officer.office.clone());
-        event
-    }
-
-    pub(super) fn has(&self, duty: Duty) -> Result<(), Refusal> {
-        if self.duty == duty {
-            Ok(())
-        } else {
-            Err(Refusal::NotOnDuty)
-        }
-    }
-
-    fn not_about(&self, account: &AccountId) -> Result<(), Refusal> {
-        if self.officer.account == *account {
-            Err(Refusal::OwnCase)
-        } else {
-            Ok(())
-        }
-    }
-}
 
 /// What a ticket is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,32 +67,15 @@ impl Item for TicketItem {
     }
 }
 
-/// A recovery that waits for the second officer.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct RecoveryCase {
-    id: RecoveryId,
-    account: AccountId,
-    epoch: u64,
-    opened_by: AccountId,
-    at: OffsetDateTime,
-}
-
-impl Item for RecoveryCase {
-    type Kind = Kind;
-
-    const KIND: Kind = Kind::Recovery;
-
-    fn key(&self) -> String {
-        self.id.0.clone()
-    }
-
-    fn owner(&self) -> Option<String> {
-        Some(self.account.0.clone())
-    }
-
-    fn expires(&self) -> Option<OffsetDateTime> {
-        Some(self.at + RECOVERY_WAITS)
-    }
+/// An account as an officer at a desk sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtDesk {
+    /// Whether its holder has any way in.
+    pub has_a_way_in: bool,
+    /// Over which way it was frozen, if it is.
+    pub frozen: Option<Way>,
+    /// Until when signing and issuing wait after a recovery.
+    pub careful_until: Option<OffsetDateTime>,
 }
 
 /// A ticket to print or show: twelve letters and digits, good for half an hour, once.
@@ -145,15 +84,6 @@ pub struct Ticket {
     /// The letters.
     pub code: Secret,
     /// Until when it is good.
-    pub until: OffsetDateTime,
-}
-
-/// A recovery was opened.
-#[derive(Debug)]
-pub struct Opened {
-    /// By this the second officer finds it.
-    pub id: RecoveryId,
-    /// Until when it waits.
     pub until: OffsetDateTime,
 }
 
@@ -171,103 +101,6 @@ fn ticket_key(code: &Secret) -> String {
 }
 
 impl Provider {
-    /// Whether somebody who is signed in is an officer with a duty, at the level that this needs.
-    ///
-    /// # Errors
-    /// [`Refusal::NotOnDuty`], [`Refusal::LevelTooLow`], [`Refusal::Careful`].
-    pub fn on_duty(&self, who: &Authenticated, duty: Duty) -> Result<OnDuty, Failure> {
-        who.may(Operation::Officer)?;
-        let officer = self
-            .load::<Officer>(who.account.id.as_str())?
-            .filter(|officer| officer.value.duties.contains(&duty))
-            .ok_or(Refusal::NotOnDuty)?;
-        Ok(OnDuty {
-            officer: officer.value,
-            duty,
-            now: who.now,
-        })
-    }
-
-    /// Makes the first officer, who appoints the others: for the operator, when there is none yet.
-    ///
-    /// # Errors
-    /// [`Refusal::NotOnDuty`] if there is an officer already, [`Refusal::NoAccount`].
-    pub fn appoint_first(
-        &self,
-        number: PersonalNumber,
-        tenant: Tenant,
-        office: &str,
-        now: OffsetDateTime,
-    ) -> Result<(), Failure> {
-        self.decide(|| {
-            let any = crate::port::list::<Officer>(
-                self.store.as_ref(),
-                crate::port::By::KeysAfter(""),
-                1,
-            )?;
-            if !any.is_empty() {
-                return Err(Refusal::NotOnDuty.into());
-            }
-            let account = self.person(number, tenant)?;
-            let mut changes = Changes::default();
-            changes.insert(&Officer {
-                account: account.value.id.clone(),
-                office: office.to_owned(),
-                duties: vec![Duty::Appointment],
-            })?;
-            changes.event(
-                Event::new(EventKind::OfficerAppointed, now)
-                    .account(&account.value.id)
-                    .because("first"),
-            );
-            Ok(Decision::yes(changes, ()))
-        })
-    }
-
-    /// Appoints somebody with these duties, or dismisses who gets none. Nobody changes his or her own.
-    ///
-    /// # Errors
-    /// [`Refusal::NotOnDuty`], [`Refusal::NoAccount`], [`Refusal::OwnCase`].
-    pub fn appoint(
-        &self,
-        by: &OnDuty,
-        number: PersonalNumber,
-        tenant: Tenant,
-        office: &str,
-        duties: &[Duty],
-    ) -> Result<(), Failure> {
-        by.has(Duty::Appointment)?;
-        self.decide(|| {
-            let account = self.person(number, tenant)?;
-            by.not_about(&account.value.id)?;
-            let found = self.load::<Officer>(account.value.id.as_str())?;
-            let officer = Officer {
-                account: account.value.id.clone(),
-                office: office.to_owned(),
-                duties: duties.to_vec(),
-            };
-            let mut changes = Changes::default();
-            let kind = match (found, duties.is_empty()) {
-                (Some(found), true) => {
-                    changes.remove(&found);
-                    EventKind::OfficerDismissed
-                }
-                (None, true) => return Err(Refusal::Nothing.into()),
-                (Some(mut found), false) => {
-                    found.value = officer;
-                    changes.replace(&found)?;
-                    EventKind::OfficerAppointed
-                }
-                (None, false) => {
-                    changes.insert(&officer)?;
-                    EventKind::OfficerAppointed
-                }
-            };
-            changes.event(by.event(kind).account(&account.value.id));
-            Ok(Decision::yes(changes, ()))
-        })
-    }
-
     /// The account of a person.
     pub(super) fn person(
         &self,
@@ -292,7 +125,7 @@ impl Provider {
         seed: &Seed,
     ) -> Result<Ticket, Failure> {
         by.has(Duty::Desk)?;
-        let now = by.now;
+        let now = by.now();
         let login = LoginName::Number(number, tenant).key();
         self.decide(|| {
             let mut changes = Changes::default();
@@ -476,7 +309,7 @@ impl Provider {
         self.decide(|| {
             let ticket = self.load::<TicketItem>(&key)?.ok_or(Refusal::Over)?;
             let mut account = self.account(&ticket.value.account)?;
-            if by.now >= ticket.value.until
+            if by.now() >= ticket.value.until
                 || ticket.value.ticket != TicketFor::Binding
                 || ticket.value.epoch != account.value.epoch
                 || !account.value.is_open()
@@ -500,7 +333,7 @@ impl Provider {
                 }
             }
             changes.remove(&ticket);
-            account.value.bind(number, Proofing::InPerson, by.now);
+            account.value.bind(number, Proofing::InPerson, by.now());
             for key in &mut account.value.passkeys {
                 if ticket.value.with.as_ref() == Some(&key.id) {
                     key.added_at_level = Level::High;
@@ -511,7 +344,7 @@ impl Provider {
                 &mut changes,
                 &account.value,
                 NoticeKind::WaysChanged,
-                by.now,
+                by.now(),
                 seed,
             )?;
             changes.event(
@@ -523,93 +356,29 @@ impl Provider {
         })
     }
 
-    /// A person who lost every way in came to the desk; the first officer compared the portrait. Every earlier address
-    /// is told.
+    /// What an officer at a desk has to know of somebody's account before doing anything; none if there is none.
     ///
     /// # Errors
-    /// [`Refusal::NotOnDuty`], [`Refusal::NoAccount`], [`Refusal::OwnCase`].
-    pub fn open_recovery(
+    /// [`Refusal::NotOnDuty`].
+    pub fn at_desk(
         &self,
         by: &OnDuty,
         number: PersonalNumber,
         tenant: Tenant,
-        seed: &Seed,
-    ) -> Result<Opened, Failure> {
+    ) -> Result<Option<AtDesk>, Failure> {
         by.has(Duty::Desk)?;
-        self.decide(|| {
-            let account = self.person(number, tenant)?;
-            by.not_about(&account.value.id)?;
-            let mut changes = Changes::default();
-            let case = RecoveryCase {
-                id: RecoveryId(seed.id("recovery")),
-                account: account.value.id.clone(),
-                epoch: account.value.epoch,
-                opened_by: by.officer.account.clone(),
-                at: by.now,
-            };
-            changes.insert(&case)?;
-            changes.rests_on(&account);
-            self.notify(
-                &mut changes,
-                &account.value,
-                NoticeKind::RecoveryOpened,
-                by.now,
-                seed,
-            )?;
-            changes.event(by.event(EventKind::RecoveryOpened).account(&case.account));
-            Ok(Decision::yes(
-                changes,
-                Opened {
-                    id: case.id,
-                    until: by.now + RECOVERY_WAITS,
-                },
-            ))
-        })
-    }
-
-    /// The second officer compared the portrait too: the person gets a ticket for a new key.
-    ///
-    /// # Errors
-    /// [`Refusal::SameOfficer`], [`Refusal::Over`], [`Refusal::OwnCase`], [`Refusal::NotOnDuty`].
-    pub fn confirm_recovery(
-        &self,
-        by: &OnDuty,
-        id: &RecoveryId,
-        seed: &Seed,
-    ) -> Result<Ticket, Failure> {
-        by.has(Duty::Desk)?;
-        self.decide(|| {
-            let case = self
-                .load::<RecoveryCase>(id.as_str())?
-                .ok_or(Refusal::Over)?;
-            if by.now >= case.value.at + RECOVERY_WAITS {
-                return Err(Refusal::Over.into());
-            }
-            if case.value.opened_by == by.officer.account {
-                return Err(Refusal::SameOfficer.into());
-            }
-            by.not_about(&case.value.account)?;
-            let account = self.account(&case.value.account)?;
-            if account.value.epoch != case.value.epoch {
-                return Err(Refusal::Over.into());
-            }
-            let mut changes = Changes::default();
-            changes.remove(&case);
-            changes.event(
-                by.event(EventKind::RecoveryConfirmed)
-                    .account(&case.value.account),
-            );
-            let ticket = give_ticket(
-                &mut changes,
-                case.value.account.clone(),
-                TicketFor::Recovery,
-                case.value.epoch,
-                None,
-                by.now,
-                seed,
-            )?;
-            Ok(Decision::yes(changes, ticket))
-        })
+        let account = self.account_of(&LoginName::Number(number, tenant))?;
+        Ok(account.map(|account| AtDesk {
+            has_a_way_in: account.value.has_a_way_in(),
+            frozen: match account.value.standing {
+                Standing::Open => None,
+                Standing::Frozen { way, .. } => Some(way),
+            },
+            careful_until: account
+                .value
+                .careful_until
+                .filter(|until| by.now() < *until),
+        }))
     }
 
     /// Freezes an account for somebody who called or came, after the officer found out who that is.
@@ -631,13 +400,13 @@ impl Provider {
             if !account.value.is_open() {
                 return Ok(Decision::yes(changes, ()));
             }
-            account.value.freeze(way, by.now);
+            account.value.freeze(way, by.now());
             changes.replace(&account)?;
             self.notify(
                 &mut changes,
                 &account.value,
                 NoticeKind::Frozen,
-                by.now,
+                by.now(),
                 seed,
             )?;
             changes.event(
@@ -664,7 +433,7 @@ impl Provider {
         by.has(Duty::Desk)?;
         if let Some(second) = second {
             second.has(Duty::Desk)?;
-            if second.officer.account == by.officer.account {
+            if second.officer.account == by.officer().account {
                 return Err(Refusal::SameOfficer.into());
             }
         }
@@ -682,7 +451,7 @@ impl Provider {
                 &mut changes,
                 &account.value,
                 NoticeKind::Unfrozen,
-                by.now,
+                by.now(),
                 seed,
             )?;
             for officer in [Some(by), second].into_iter().flatten() {
@@ -710,7 +479,7 @@ impl Provider {
         seed: &Seed,
     ) -> Result<SignedIn, Failure> {
         by.has(Duty::Desk)?;
-        let now = by.now;
+        let now = by.now();
         let typed: String = code
             .expose()
             .chars()
@@ -724,7 +493,7 @@ impl Provider {
             let login = LoginName::Number(number, tenant).key();
             let counted = [Counted::LoginFromNetwork(
                 &login,
-                by.officer.account.as_str(),
+                by.officer().account.as_str(),
             )];
             if let Err(until) = self.count(&mut changes, &counted, now)? {
                 return Ok(Decision::no(

@@ -2,11 +2,13 @@
 
 mod acting;
 mod authorize;
+mod cases;
 mod clients;
 mod codes;
 mod crossing;
 mod desk;
 mod logout;
+mod officers;
 mod operator;
 mod own;
 mod sign_in;
@@ -30,7 +32,9 @@ pub use authorize::{Answer, Interaction, Step};
 pub use clients::Consent;
 pub use codes::{CodeSent, Delivery, PasswordCheck};
 pub use crossing::{CrossingBegun, CrossingView};
-pub use desk::{OnDuty, Opened, Ticket};
+pub use cases::{Case, CaseFor, Opened};
+pub use desk::{AtDesk, Ticket};
+pub use officers::OnDuty;
 pub use logout::Logout;
 pub use own::Ground;
 pub use sign_in::{Assertion, CardHolder};

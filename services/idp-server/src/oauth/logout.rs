@@ -100,7 +100,7 @@ impl Oauth {
         };
         let jws = Jws::decode(text).map_err(|_| refuse())?;
         let verified = jws
-            .verify_with_set(&self.keys.set())
+            .verify_with_set(&self.keys().set())
             .map_err(|_| refuse())?;
         if verified.header().typ != "jwt" {
             return Err(refuse());

@@ -23,7 +23,7 @@ mod resource;
 mod token;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use id_registry::PersonalNumber;
@@ -163,7 +163,9 @@ pub struct Oauth {
     provider: Provider,
     people: Arc<dyn PersonClaims>,
     issuer: String,
-    keys: Keys,
+    keys: RwLock<Arc<Keys>>,
+    /// Address of the listener that asks for certificates.
+    certificates_at: Option<String>,
 }
 
 impl std::fmt::Debug for Oauth {
@@ -188,8 +190,29 @@ impl Oauth {
             provider,
             people,
             issuer: issuer.into(),
-            keys,
+            keys: RwLock::new(Arc::new(keys)),
+            certificates_at: None,
         }
+    }
+
+    /// Clients with certificates are served at this address, without a slash at the end (RFC 8705 section 5).
+    #[must_use]
+    pub fn with_certificates_at(self, address: impl Into<String>) -> Self {
+        Self {
+            certificates_at: Some(address.into()),
+            ..self
+        }
+    }
+
+    /// Tokens are signed and published with these keys from now on.
+    pub fn replace_keys(&self, keys: Keys) {
+        let mut place = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        *place = Arc::new(keys);
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        let place = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&place)
     }
 
     /// The issuer.
@@ -226,9 +249,11 @@ impl Oauth {
             ) => {
                 let scopes: Vec<&str> = SCOPES.iter().map(|(scope, _)| *scope).collect();
                 let levels = Level::ALL.map(Level::acr);
-                Ok(reply::public(&metadata(&self.issuer, &scopes, &levels)))
+                let certificates = self.certificates_at.as_deref();
+                let offered = metadata(&self.issuer, certificates, &scopes, &levels);
+                Ok(reply::public(&offered))
             }
-            ("/jwks", true, _) => Ok(reply::public(&self.keys.set().to_value())),
+            ("/jwks", true, _) => Ok(reply::public(&self.keys().set().to_value())),
             ("/oauth2/par", _, true) => self.push(call),
             ("/oauth2/authorize", true, _) | ("/oauth2/authorize", _, true) => {
                 return Some(self.authorize(call));

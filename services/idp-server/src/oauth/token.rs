@@ -102,7 +102,7 @@ impl Oauth {
     }
 
     pub(super) fn sign(&self, typ: &str, claims: &Value) -> Result<String, OauthError> {
-        self.keys.active.sign(typ, claims).map_err(|error| {
+        self.keys().active.sign(typ, claims).map_err(|error| {
             tracing::error!(%error, "the key that signs tokens failed");
             OauthError::new(
                 ErrorCode::TemporarilyUnavailable,

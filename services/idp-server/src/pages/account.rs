@@ -5,9 +5,10 @@ use oauth2::Parameters;
 use oidc_provider::{ChannelKind, ClientId, CredentialId, Duty, EventKind, Secret, SessionId};
 use passwords::Password;
 use tokio::runtime::Handle;
-use web_ui::{AccountPage, ConfirmPage, EventRow, Row};
+use web_ui::{ConfirmPage, see_other, set_cookie};
 
-use super::{Pages, Problem, Reply, Visit, field, level_text, see_other, set_cookie, shown};
+use super::view::{AccountPage, EventRow, Row};
+use super::{Pages, Problem, Reply, Visit, field, level_text, shown};
 use crate::oauth::SESSION_COOKIE;
 
 /// Events on one page.
@@ -89,7 +90,7 @@ impl Pages {
                     |client| {
                         let names = &client.client().form.names;
                         let name = names
-                            .get(visit.language.code())
+                            .get(visit.language().code())
                             .or_else(|| names.values().next());
                         name.cloned().unwrap_or_default()
                     },
@@ -132,6 +133,7 @@ impl Pages {
             button: "freeze-link",
             action: "/account/freeze",
             grave: true,
+            back: ("/account", "back-to-account"),
         };
         Ok(Self::page(visit, StatusCode::OK, &page))
     }
@@ -144,6 +146,7 @@ impl Pages {
             button: "sign-out-button",
             action: "/sign-out",
             grave: false,
+            back: ("/account", "back-to-account"),
         };
         Self::page(visit, StatusCode::OK, &page)
     }

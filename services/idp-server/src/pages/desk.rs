@@ -1,12 +1,11 @@
 //! The officers' desk: finding out who people are, recovering, freezing for somebody who asks.
 
+use super::view::{DeskPage, DeskTask};
+use super::{Pages, Problem, Reply, Visit, field};
 use http::StatusCode;
 use id_registry::PersonalNumber;
 use oauth2::Parameters;
 use oidc_provider::{Duty, RecoveryId, Secret, Way};
-use web_ui::{DeskPage, DeskTask};
-
-use super::{Pages, Problem, Reply, Visit, field};
 
 fn number(form: &Parameters) -> Result<PersonalNumber, Problem> {
     field(form, "number")?

@@ -7,35 +7,38 @@
 mod account;
 mod desk;
 mod sign_in;
+pub mod view;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{
-    ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION,
-    ORIGIN, REFERRER_POLICY, SET_COOKIE, USER_AGENT, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::header::USER_AGENT;
+use http::{Method, Request, Response, StatusCode};
+use id_registry::PersonalNumber;
 use oauth2::Parameters;
 use oidc_provider::{
     Authenticated, Delivery, Failure, Interaction, Level, Origin, Refusal, Secret, Seed, SignedIn,
-    Tenant, network_of,
+    StoreError, Tenant, network_of,
 };
 use passkeys::{PasskeyError, Passkeys};
 use passwords::{Hasher, PasswordError};
 use time::OffsetDateTime;
 use transport::{Body, Connection};
-use web_ui::{ASSETS, Frame, Language, MessagePage, Page, Texts};
+use web_ui::{
+    Frame, Language, MessagePage, Page, Sources, Texts, Visitor, asset, bare, page_policy,
+    see_other, set_cookie,
+};
 
 use crate::oauth::{Call, INTERACTION_COOKIE, Oauth, Reply, SESSION_COOKIE, answered};
 
 /// Cookie that makes a device known.
 pub const DEVICE_COOKIE: &str = "__Host-device";
-const CSRF_COOKIE: &str = "__Host-csrf";
-const LANGUAGE_COOKIE: &str = "__Host-language";
 const SCREEN_COOKIE: &str = "__Host-screen";
 /// How long a device stays known without signing in from it, in seconds.
 const DEVICE_LASTS: u32 = 365 * 24 * 3600;
+
+/// The texts of these pages.
+pub const TEXTS: Sources = web_ui::sources!();
 
 /// Delivers one-time codes to addresses.
 pub trait CodePost: Send + Sync {
@@ -46,6 +49,29 @@ pub trait CodePost: Send + Sync {
     fn post(&self, delivery: &Delivery) -> Result<(), std::io::Error>;
 }
 
+/// What the pages show of people out of the population register, which is told who caused each question.
+pub trait Register: Send + Sync {
+    /// The full name of a person; none if there is nobody of that number, or somebody who is protected.
+    ///
+    /// # Errors
+    /// The register does not answer.
+    fn name(
+        &self,
+        person: &PersonalNumber,
+        by: &PersonalNumber,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// The portrait of a person, JPEG, for the officer `by` who compares it; none if there is none.
+    ///
+    /// # Errors
+    /// The register does not answer.
+    fn portrait(
+        &self,
+        person: &PersonalNumber,
+        by: &PersonalNumber,
+    ) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
 /// The pages of one issuer.
 pub struct Pages {
     oauth: Arc<Oauth>,
@@ -53,7 +79,9 @@ pub struct Pages {
     passwords: Arc<Hasher>,
     texts: Texts,
     post: Arc<dyn CodePost>,
+    register: Arc<dyn Register>,
     tenant: Tenant,
+    card_page: Option<String>,
 }
 
 impl std::fmt::Debug for Pages {
@@ -150,10 +178,7 @@ impl Problem {
 struct Visit<'a> {
     call: &'a Call<'a>,
     origin: Origin,
-    language: Language,
-    /// The value of the browser's token; a new one if it had none.
-    csrf: String,
-    new_csrf: bool,
+    visitor: Visitor,
     who: Option<Authenticated>,
     asking: Option<(Secret, Interaction)>,
 }
@@ -173,16 +198,17 @@ impl Visit<'_> {
         self.call.now
     }
 
+    const fn language(&self) -> Language {
+        self.visitor.language
+    }
+
     /// The form, if it carries this browser's token and comes from this site.
     fn form(&self, issuer: &str) -> Result<Parameters, Problem> {
         let form = Parameters::decode(self.call.body).map_err(|_| Problem::Form)?;
-        let token = form.get("csrf").map(Secret::new);
-        let same = !self.new_csrf
-            && token
-                .is_some_and(|token| token.digest() == Secret::new(self.csrf.as_str()).digest());
-        let from = self.call.headers.get(ORIGIN);
-        let here = from.is_none_or(|from| from.as_bytes() == issuer.as_bytes());
-        if same && here {
+        if self
+            .visitor
+            .sent(form.get("csrf"), self.call.headers, issuer)
+        {
             Ok(form)
         } else {
             Err(Problem::Form)
@@ -257,48 +283,6 @@ fn place_of(redirect_uri: &str) -> Option<String> {
     }
 }
 
-fn bare(status: StatusCode, kind: &'static str, body: String) -> Reply {
-    let mut reply = Response::new(body);
-    *reply.status_mut() = status;
-    let set: [(HeaderName, &'static str); 4] = [
-        (CONTENT_TYPE, kind),
-        (CACHE_CONTROL, "no-store"),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // With `no-referrer` browsers send `Origin: null` with our own forms.
-        (REFERRER_POLICY, "same-origin"),
-    ];
-    for (name, value) in set {
-        reply
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    reply
-}
-
-fn see_other(location: &str) -> Reply {
-    let mut reply = bare(
-        StatusCode::SEE_OTHER,
-        "text/plain; charset=utf-8",
-        String::new(),
-    );
-    match HeaderValue::from_str(location) {
-        Ok(value) => {
-            reply.headers_mut().insert(LOCATION, value);
-        }
-        Err(_) => *reply.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-    }
-    reply
-}
-
-/// Sets a cookie for this host alone; for so many seconds, or as long as the browser is open.
-fn set_cookie(reply: &mut Reply, name: &str, value: &str, lasts: Option<u32>) {
-    let lasts = lasts.map_or_else(String::new, |lasts| format!("; Max-Age={lasts}"));
-    let text = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax{lasts}");
-    if let Ok(value) = HeaderValue::from_str(&text) {
-        reply.headers_mut().append(SET_COOKIE, value);
-    }
-}
-
 impl Pages {
     /// The pages over the protocol's endpoints. Passkeys are bound to the issuer's host.
     ///
@@ -308,6 +292,7 @@ impl Pages {
         oauth: Arc<Oauth>,
         passwords: Arc<Hasher>,
         post: Arc<dyn CodePost>,
+        register: Arc<dyn Register>,
         tenant: Tenant,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let host: http::Uri = oauth.issuer().parse()?;
@@ -315,40 +300,32 @@ impl Pages {
         Ok(Self {
             passkeys: Passkeys::new(&host, oauth.issuer())?,
             passwords,
-            texts: Texts::new()?,
+            texts: Texts::new(TEXTS)?,
             post,
+            register,
             tenant,
             oauth,
+            card_page: None,
         })
+    }
+
+    /// Identity cards are asked for at this address, a page that signs in by card.
+    #[must_use]
+    pub fn with_card_page(self, address: impl Into<String>) -> Self {
+        Self {
+            card_page: Some(address.into()),
+            ..self
+        }
     }
 
     fn visit<'a>(&self, call: &'a Call<'a>, address: IpAddr) -> Result<Visit<'a>, Problem> {
         let provider = self.oauth.provider();
-        let text = |name: HeaderName| {
-            call.headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
-        };
-        let asked = call
-            .query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("language="))
-            .and_then(Language::of_code);
-        let kept = call
-            .cookie(LANGUAGE_COOKIE)
-            .and_then(|code| Language::of_code(code.expose()));
-        let known = call
-            .cookie(CSRF_COOKIE)
-            .filter(|token| token.expose().len() == 43);
-        let csrf = match &known {
-            Some(token) => token.expose().to_owned(),
-            None => {
-                let mut random = [0; 32];
-                getrandom::fill(&mut random).map_err(|_| Problem::Text("failed-text"))?;
-                jose::sha256_base64url(&random)
-            }
-        };
+        let visitor = Visitor::new(call.headers, call.query).map_err(|error| {
+            tracing::error!(%error, "no page can be shown");
+            Problem::Text("failed-text")
+        })?;
+        let agent = call.headers.get(USER_AGENT);
+        let agent = agent.and_then(|agent| agent.to_str().ok());
         let who = match call.cookie(SESSION_COOKIE) {
             Some(token) => match provider.session(&token, call.now) {
                 Ok(who) => Some(who),
@@ -370,13 +347,9 @@ impl Pages {
             origin: Origin {
                 network: network_of(address),
                 device: call.cookie(DEVICE_COOKIE),
-                label: label(text(USER_AGENT)),
+                label: label(agent.unwrap_or_default()),
             },
-            language: asked
-                .or(kept)
-                .unwrap_or_else(|| Language::accepted(text(ACCEPT_LANGUAGE))),
-            csrf,
-            new_csrf: known.is_none(),
+            visitor,
             who,
             asking,
         })
@@ -385,8 +358,8 @@ impl Pages {
     fn frame<'a>(&'a self, visit: &'a Visit<'_>, error: Option<&'a str>) -> Frame<'a> {
         Frame {
             texts: &self.texts,
-            language: visit.language,
-            csrf: &visit.csrf,
+            language: visit.language(),
+            csrf: &visit.visitor.csrf,
             error,
         }
     }
@@ -399,27 +372,12 @@ impl Pages {
                 String::new(),
             );
         };
-        let mut reply = bare(status, "text/html; charset=utf-8", html);
         let place = visit
             .asking
             .as_ref()
             .and_then(|(_, asking)| place_of(&asking.asked.redirect_uri))
-            .map_or_else(String::new, |place| format!(" {place}"));
-        let policy = format!(
-            "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-             form-action 'self'{place}; base-uri 'none'; frame-ancestors 'none'"
-        );
-        if let Ok(value) = HeaderValue::from_str(&policy) {
-            reply.headers_mut().insert(CONTENT_SECURITY_POLICY, value);
-        }
-        if visit.new_csrf {
-            set_cookie(&mut reply, CSRF_COOKIE, &visit.csrf, None);
-        }
-        if visit.call.query.contains("language=") {
-            let code = visit.language.code();
-            set_cookie(&mut reply, LANGUAGE_COOKIE, code, Some(DEVICE_LASTS));
-        }
-        reply
+            .unwrap_or_default();
+        visit.visitor.page(status, html, &page_policy(&place, ""))
     }
 
     fn message(
@@ -457,10 +415,7 @@ impl Pages {
     /// Answers a call from an address. On a thread of tokio that may block.
     #[must_use]
     pub fn answer(&self, call: &Call<'_>, address: IpAddr) -> Reply {
-        if let Some((_, kind, content)) = ASSETS.iter().find(|(path, ..)| *path == call.path) {
-            let mut reply = bare(StatusCode::OK, kind, (*content).to_owned());
-            let kept = HeaderValue::from_static("public, max-age=3600");
-            reply.headers_mut().insert(CACHE_CONTROL, kept);
+        if let Some(reply) = asset(call.path) {
             return reply;
         }
         let visit = match self.visit(call, address) {

@@ -8,15 +8,13 @@ use oidc_provider::{Assertion, CodeSent, Failure, LoginName, Refusal, Secret, St
 use passkeys::{Passkeys, Question};
 use passwords::Password;
 use tokio::runtime::Handle;
-use web_ui::{
+use web_ui::{bare, see_other, set_cookie};
+
+use super::view::{
     CodePage, ConsentPage, DeviceChoosePage, DevicePage, FirstKeyPage, ScopeRow, ScreenPage,
     SignInPage,
 };
-
-use super::{
-    INTERACTION_COOKIE, Pages, Problem, Reply, SCREEN_COOKIE, Visit, bare, field, level_text,
-    see_other, set_cookie,
-};
+use super::{INTERACTION_COOKIE, Pages, Problem, Reply, SCREEN_COOKIE, Visit, field, level_text};
 use crate::oauth::{DEVICE_PAGE, SESSION_COOKIE};
 
 /// Seconds between two questions of a screen that waits for a phone.
@@ -31,7 +29,7 @@ impl Pages {
     /// The name of the relying party that asks, in the person's language.
     fn asking_name(visit: &Visit<'_>) -> Option<String> {
         let (_, asking) = visit.asking.as_ref()?;
-        in_language(&asking.client.form.names, visit.language.code())
+        in_language(&asking.client.form.names, visit.language().code())
     }
 
     pub(super) fn sign_in_page(
@@ -52,6 +50,7 @@ impl Pages {
             frame: self.frame(visit, error),
             client: client.as_deref(),
             level,
+            card: self.card_page.as_deref(),
         };
         Self::page(visit, status, &page)
     }
@@ -266,7 +265,7 @@ impl Pages {
             return see_other("/account");
         };
         let form = &asking.client.form;
-        let code = visit.language.code();
+        let code = visit.language().code();
         let scopes: Vec<ScopeRow> = scopes
             .iter()
             .map(|scope| ScopeRow {
@@ -416,7 +415,7 @@ impl Pages {
         let client = view
             .client
             .as_ref()
-            .and_then(|client| in_language(&client.form.names, visit.language.code()));
+            .and_then(|client| in_language(&client.form.names, visit.language().code()));
         let scopes: Vec<String> = view
             .scopes
             .iter()

@@ -73,6 +73,27 @@ impl PersonClaims for Names {
     }
 }
 
+/// The register as the pages see it: everybody is Aida, and has the smallest portrait there can be.
+pub struct Faces;
+
+impl idp_server::pages::Register for Faces {
+    fn name(
+        &self,
+        person: &PersonalNumber,
+        _: &PersonalNumber,
+    ) -> Result<Option<String>, StoreError> {
+        Ok((*person != number(404)).then(|| "Aida Asanova".to_owned()))
+    }
+
+    fn portrait(
+        &self,
+        person: &PersonalNumber,
+        _: &PersonalNumber,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok((*person != number(404)).then(|| vec![0xff, 0xd8, 0xff, 0xe0, 0xff, 0xd9]))
+    }
+}
+
 pub fn form(keys: &[&SigningKey], profile: Profile) -> ClientForm {
     let words = |text: &str| BTreeMap::from([("en".to_owned(), text.to_owned())]);
     let scopes = ["openid", "offline_access", "profile", "number"];

@@ -1,0 +1,303 @@
+//! The population register over the exchange: REST through the identity provider's own Security Server.
+//!
+//! | asked | for |
+//! |---|---|
+//! | `GET /persons/{number}` | claims of `profile` and `address` |
+//! | `GET /persons/{number}/represented-by/{actor}?theme=…` | whether somebody acts for somebody, as parent or guardian |
+//! | `GET /persons/{number}/portrait` | the portrait that an officer compares |
+//!
+//! `X-Road-UserId` is the number of the person, or the account of the officer, who caused the question. Somebody whom
+//! the register does not show is somebody of whom nothing is known. A register that does not answer stops what rests on
+//! it; it never becomes a yes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http::{Request, StatusCode};
+use id_registry::{PersonalNumber, Theme};
+use oidc_provider::{Relations, StoreError};
+use serde_json::{Map, Value, json};
+use time::Date;
+use tokio::runtime::Handle;
+use transport::{Body, HttpClient, RequestOptions};
+use xroad_id::{ClientId, ServiceId};
+
+use crate::oauth::PersonClaims;
+use crate::pages::Register;
+
+/// Longest description of a person, in bytes.
+const LONGEST_RECORD: usize = 64 * 1024;
+/// Largest portrait, in bytes.
+const LARGEST_PORTRAIT: usize = 30 * 1024;
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The register. Asked from threads that may block.
+pub struct ExchangeRegister {
+    http: HttpClient,
+    options: RequestOptions,
+    base: String,
+    client: String,
+    runtime: Handle,
+}
+
+impl std::fmt::Debug for ExchangeRegister {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ExchangeRegister")
+            .field("base", &self.base)
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ExchangeRegister {
+    /// The register's `service`, asked by `client` through the Security Server at an address, with the TLS in
+    /// `options`. Inside a runtime.
+    #[must_use]
+    pub fn new(
+        http: HttpClient,
+        options: RequestOptions,
+        security_server: &str,
+        client: &ClientId,
+        service: &ServiceId,
+    ) -> Self {
+        Self {
+            http,
+            options: options
+                .with_timeouts(PATIENCE / 2, PATIENCE)
+                .with_total(PATIENCE),
+            base: format!("{security_server}/r1/{}", service.path()),
+            client: client.path(),
+            runtime: Handle::current(),
+        }
+    }
+
+    /// Asks; none if the register says that there is nobody, or nothing, for this client.
+    fn ask(
+        &self,
+        path: &str,
+        user: &str,
+        kind: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let unavailable =
+            |why: String| StoreError::Unavailable(format!("the population register: {why}"));
+        let request = Request::get(format!("{}{path}", self.base))
+            .header("X-Road-Client", &self.client)
+            .header("X-Road-UserId", user)
+            .header("Accept", kind)
+            .body(Body::empty())
+            .map_err(|error| unavailable(error.to_string()))?;
+        let asking = async {
+            let answer = self
+                .http
+                .request(request, &self.options)
+                .await
+                .map_err(|error| unavailable(error.to_string()))?;
+            let status = answer.status();
+            // A fault of the exchange also comes with a status; only the register itself says that there is nobody.
+            let fault = answer.headers().get("X-Road-Error").cloned();
+            let body = answer
+                .into_body()
+                .collect(limit)
+                .await
+                .map_err(|error| unavailable(error.to_string()))?;
+            match (status, fault) {
+                (StatusCode::OK, None) => Ok(Some(body.to_vec())),
+                (StatusCode::NOT_FOUND | StatusCode::CONFLICT, None) => Ok(None),
+                (status, fault) => {
+                    let fault = fault
+                        .as_ref()
+                        .and_then(|fault| fault.to_str().ok())
+                        .unwrap_or_default();
+                    Err(unavailable(format!("status {status} {fault}")))
+                }
+            }
+        };
+        self.runtime.block_on(asking)
+    }
+
+    fn record(&self, path: &str, user: &str) -> Result<Option<Value>, StoreError> {
+        let Some(body) = self.ask(path, user, "application/json", LONGEST_RECORD)? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&body).map(Some).map_err(|_| {
+            StoreError::Unavailable("the population register: its answer is not JSON".to_owned())
+        })
+    }
+
+    /// The portrait of a person, a JPEG, for an officer who compares it; none if there is none to be shown. That it was
+    /// released is on the person's record.
+    ///
+    /// # Errors
+    /// The register does not answer.
+    pub fn portrait(
+        &self,
+        person: &PersonalNumber,
+        officer: &str,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = format!("/persons/{}/portrait", person.as_str());
+        self.ask(&path, officer, "image/jpeg", LARGEST_PORTRAIT)
+    }
+}
+
+impl Register for ExchangeRegister {
+    fn name(
+        &self,
+        person: &PersonalNumber,
+        by: &PersonalNumber,
+    ) -> Result<Option<String>, StoreError> {
+        let path = format!("/persons/{}", person.as_str());
+        let record = self.record(&path, by.as_str())?;
+        let scopes = BTreeSet::from(["profile".to_owned()]);
+        let claims = record.map(|record| claims_of(&record, &scopes));
+        Ok(claims.and_then(|claims| claims.get("name")?.as_str().map(str::to_owned)))
+    }
+
+    fn portrait(
+        &self,
+        person: &PersonalNumber,
+        by: &PersonalNumber,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        ExchangeRegister::portrait(self, person, by.as_str())
+    }
+}
+
+impl Relations for ExchangeRegister {
+    fn may_act(
+        &self,
+        actor: PersonalNumber,
+        subject: PersonalNumber,
+        theme: Theme,
+        _on: Date,
+    ) -> Result<bool, StoreError> {
+        let theme = serde_json::to_value(theme)
+            .ok()
+            .and_then(|theme| theme.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        let path = format!(
+            "/persons/{}/represented-by/{}?theme={theme}",
+            subject.as_str(),
+            actor.as_str()
+        );
+        let record = self.record(&path, actor.as_str())?;
+        Ok(record.is_some_and(|record| record["mayAct"] == true))
+    }
+}
+
+impl PersonClaims for ExchangeRegister {
+    fn claims(
+        &self,
+        person: &PersonalNumber,
+        scopes: &BTreeSet<String>,
+    ) -> Result<Map<String, Value>, StoreError> {
+        if !scopes.contains("profile") && !scopes.contains("address") {
+            return Ok(Map::new());
+        }
+        let path = format!("/persons/{}", person.as_str());
+        let record = self.record(&path, person.as_str())?;
+        Ok(record.map_or_else(Map::new, |record| claims_of(&record, scopes)))
+    }
+}
+
+/// The claims of OpenID Connect Core 5.1 in a person's description. Names are in Cyrillic letters, as the register has
+/// them; as a passport prints them they are under the language tag `ky-Latn` (Core 5.2).
+fn claims_of(record: &Value, scopes: &BTreeSet<String>) -> Map<String, Value> {
+    let mut claims = Map::new();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    if scopes.contains("profile") {
+        for (claim, field) in [
+            ("family_name", "familyName"),
+            ("given_name", "givenName"),
+            ("middle_name", "patronymic"),
+        ] {
+            let name = &record[field];
+            for (script, tag) in [("cyrillic", ""), ("latin", "#ky-Latn"), ("russian", "#ru")] {
+                if let Some(name) = text(&name[script]).filter(|name| !name.is_empty()) {
+                    claims.insert(format!("{claim}{tag}"), name.into());
+                }
+            }
+        }
+        for tag in ["", "#ky-Latn"] {
+            let parts: Vec<&str> = ["family_name", "given_name", "middle_name"]
+                .iter()
+                .filter_map(|claim| claims.get(&format!("{claim}{tag}"))?.as_str())
+                .collect();
+            if !parts.is_empty() {
+                let whole = parts.join(" ");
+                claims.insert(format!("name{tag}"), whole.into());
+            }
+        }
+        if let Some(day) = text(&record["bornOn"]) {
+            claims.insert("birthdate".to_owned(), day.into());
+        }
+        match record["sex"].as_str() {
+            Some("F") => claims.insert("gender".to_owned(), "female".into()),
+            Some("M") => claims.insert("gender".to_owned(), "male".into()),
+            _ => None,
+        };
+    }
+    let address = &record["address"];
+    if scopes.contains("address") && address.is_object() {
+        let part = |name: &str| address[name].as_str().unwrap_or_default();
+        let mut street = format!("{} {}", part("street"), part("house"));
+        if !part("flat").is_empty() {
+            street.push_str(&format!("-{}", part("flat")));
+        }
+        let street = street.trim().to_owned();
+        let mut places = vec![street.as_str(), part("locality"), part("district"), part("oblast")];
+        places.retain(|place| !place.is_empty());
+        places.dedup();
+        claims.insert(
+            "address".to_owned(),
+            json!({
+                "formatted": places.join(", "),
+                "street_address": street,
+                "locality": part("locality"),
+                "region": part("oblast"),
+                "country": "KG",
+            }),
+        );
+    }
+    claims
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scopes(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn resident() -> Value {
+        json!({
+            "number": "21705199000017", "sex": "F", "bornOn": "1990-05-17",
+            "familyName": { "cyrillic": "Асанова", "latin": "Asanova" },
+            "givenName": { "cyrillic": "Айзада", "latin": "Aizada" },
+            "address": { "unit": "41", "oblast": "Бишкек", "district": "Бишкек", "locality": "Бишкек",
+                "street": "Манас", "house": "7", "flat": "12" },
+        })
+    }
+
+    #[test]
+    fn claims_are_those_of_the_scopes() {
+        let claims = claims_of(&resident(), &scopes(&["profile"]));
+        assert_eq!(claims["family_name"], "Асанова");
+        assert_eq!(claims["family_name#ky-Latn"], "Asanova");
+        assert_eq!(claims["name"], "Асанова Айзада");
+        assert_eq!(claims["name#ky-Latn"], "Asanova Aizada");
+        assert_eq!(claims["birthdate"], "1990-05-17");
+        assert_eq!(claims["gender"], "female");
+        assert!(!claims.contains_key("middle_name") && !claims.contains_key("address"));
+        let claims = claims_of(&resident(), &scopes(&["address"]));
+        assert_eq!(claims["address"]["formatted"], "Манас 7-12, Бишкек");
+        assert_eq!(claims.len(), 1);
+    }
+
+    #[test]
+    fn what_the_register_withholds_is_no_claim() {
+        let claims = claims_of(&json!({ "number": "1" }), &scopes(&["profile", "address"]));
+        assert!(claims.is_empty());
+    }
+}

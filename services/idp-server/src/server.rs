@@ -1,0 +1,246 @@
+//! The listeners and what happens beside requests: logout tokens, notices, forgetting, new keys.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
+use http::{Method, StatusCode};
+use oidc_provider::Failure;
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use transport::{
+    Body, Connection, HttpClient, Request, RequestOptions, Response, ServeLimits, ServerTls,
+};
+
+use crate::oauth::Oauth;
+use crate::pages::Pages;
+use crate::spool::Spool;
+use crate::token_keys::TokenKeys;
+
+/// How often it is looked whether something waits.
+const ROUND: Duration = Duration::from_secs(1);
+/// How often what expired is forgotten.
+const FORGETTING: Duration = Duration::from_secs(30);
+/// Notices of one round.
+const NOTICES: usize = 100;
+/// Items and events that are forgotten in one commit.
+const FORGOTTEN_TOGETHER: usize = 1000;
+/// How long a relying party has to take a logout token.
+const LOGOUT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A listener with its TLS.
+#[derive(Debug)]
+pub struct Listening {
+    /// The socket.
+    pub listener: TcpListener,
+    /// Its TLS.
+    pub tls: ServerTls,
+}
+
+/// One identity provider: its endpoints and pages, and what they need.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// The endpoints.
+    pub oauth: Arc<Oauth>,
+    /// The pages.
+    pub pages: Arc<Pages>,
+    /// Where messages to people wait.
+    pub spool: Arc<Spool>,
+    /// The keys that sign tokens.
+    pub keys: TokenKeys,
+    /// Calls relying parties.
+    pub http: HttpClient,
+    /// With this TLS.
+    pub options: RequestOptions,
+}
+
+impl Server {
+    /// Serves until `stop` completes, and ends what it has begun.
+    pub async fn serve(self, main: Listening, stop: impl Future<Output = ()>) {
+        let (stopping, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(ended(&stopped, self.clone().send_logouts()));
+        tasks.spawn(ended(&stopped, self.clone().deliver_notices()));
+        tasks.spawn(ended(&stopped, self.clone().forget()));
+        tasks.spawn(ended(&stopped, self.clone().follow_keys()));
+        tasks.spawn(self.listen(main, stopped.clone()));
+        stop.await;
+        let _ = stopping.send(true);
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn listen(self, listening: Listening, stopped: watch::Receiver<bool>) {
+        let handler = move |request: Request<Body>, connection: Arc<Connection>| {
+            let server = self.clone();
+            async move { server.answer(request, &connection).await }
+        };
+        let limits = ServeLimits {
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(10),
+            shutdown_deadline: Duration::from_secs(5),
+            ..ServeLimits::default()
+        };
+        let stop = until(stopped);
+        transport::serve_https(listening.listener, listening.tls, handler, limits, stop).await;
+    }
+
+    async fn answer(self, request: Request<Body>, connection: &Connection) -> Response<Body> {
+        let mut response = if request.uri().path() == "/health" {
+            self.health(request.method()).await
+        } else {
+            match self.oauth.handle(request, connection).await {
+                Ok(response) => response,
+                Err(request) => self.pages.handle(request, connection).await,
+            }
+        };
+        // Nobody comes here without HTTPS, for a year.
+        let always = HeaderValue::from_static("max-age=31536000");
+        response
+            .headers_mut()
+            .insert(STRICT_TRANSPORT_SECURITY, always);
+        response
+    }
+
+    /// Whether the database answers.
+    async fn health(self, method: &Method) -> Response<Body> {
+        let status = if *method != Method::GET {
+            StatusCode::METHOD_NOT_ALLOWED
+        } else {
+            match blocking(move || self.oauth.provider().logouts(1)).await {
+                Ok(_) => StatusCode::OK,
+                Err(error) => {
+                    tracing::error!(%error, "not healthy");
+                    StatusCode::SERVICE_UNAVAILABLE
+                }
+            }
+        };
+        let mut response = Response::new(Body::full(if status == StatusCode::OK {
+            "ok\n"
+        } else {
+            "not healthy\n"
+        }));
+        *response.status_mut() = status;
+        response
+    }
+
+    async fn send_logouts(self) {
+        let options = self
+            .options
+            .clone()
+            .with_timeouts(LOGOUT_PATIENCE, LOGOUT_PATIENCE)
+            .with_total(LOGOUT_PATIENCE);
+        loop {
+            tokio::time::sleep(ROUND).await;
+            let oauth = Arc::clone(&self.oauth);
+            if let Err(error) = oauth.send_logouts(&self.http, &options).await {
+                tracing::warn!(%error, "logout tokens wait");
+            }
+        }
+    }
+
+    async fn deliver_notices(self) {
+        loop {
+            tokio::time::sleep(ROUND).await;
+            let server = self.clone();
+            let delivered = blocking(move || {
+                let provider = server.oauth.provider();
+                for notice in provider.notices(NOTICES)? {
+                    // What cannot be kept waits in the database.
+                    if let Err(error) = server.spool.notice(&notice) {
+                        tracing::error!(%error, "notices wait");
+                        break;
+                    }
+                    provider.delivered(&notice)?;
+                }
+                Ok(())
+            });
+            if let Err(error) = delivered.await {
+                tracing::warn!(%error, "notices wait");
+            }
+        }
+    }
+
+    async fn forget(self) {
+        loop {
+            tokio::time::sleep(FORGETTING).await;
+            loop {
+                let server = self.clone();
+                let forgotten = blocking(move || {
+                    let now = OffsetDateTime::now_utc();
+                    server.oauth.provider().forget(now, FORGOTTEN_TOGETHER)
+                });
+                match forgotten.await {
+                    // More may be left. Others come in between.
+                    Ok(gone) if usize::try_from(gone).is_ok_and(|gone| gone >= FORGOTTEN_TOGETHER) => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "what expired is not forgotten yet");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keys that the operator rotated or withdrew are followed within a second or two; and old ones end.
+    async fn follow_keys(self) {
+        let mut known = None;
+        loop {
+            let keys = self.keys.clone();
+            let loaded = tokio::task::spawn_blocking(move || {
+                let now = OffsetDateTime::now_utc();
+                let text = keys.text()?;
+                Ok::<_, crate::token_keys::TokenKeysError>((text, keys.load(now)?))
+            });
+            match loaded.await {
+                Ok(Ok((text, keys))) => {
+                    // The time ends old keys also where the ring stays as it is.
+                    let state = (text, keys.published.len());
+                    if known.as_ref() != Some(&state) {
+                        if known.is_some() {
+                            let kid = keys.active.public().kid().unwrap_or_default();
+                            tracing::warn!(kid, "the keys that sign tokens changed");
+                        }
+                        known = Some(state);
+                        self.oauth.replace_keys(keys);
+                    }
+                }
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "the keys that sign tokens cannot be read; the earlier ones stay in use");
+                }
+                Err(error) => tracing::error!(%error, "reading the keys was interrupted"),
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+}
+
+/// The work, until the server stops.
+fn ended(
+    stopped: &watch::Receiver<bool>,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let stopped = stopped.clone();
+    async move {
+        tokio::select! {
+            () = until(stopped) => {}
+            () = work => {}
+        }
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Asks the database on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, String> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome.map_err(|failure| failure.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,232 @@
+//! `tunduk idp-server officer` and `client`: what the operator of the identity provider does beside the server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+use id_registry::{PersonalNumber, Theme};
+use jose::JwkSet;
+use oidc_provider::{
+    ClientAuthentication, ClientForm, ClientId, Duty, Level, Profile, Provider, Seed, Tenant,
+};
+use serde::Deserialize;
+use time::OffsetDateTime;
+
+/// Officers.
+#[derive(Debug, Subcommand)]
+pub enum OfficerAction {
+    /// Make somebody an officer; prints a code for a first passkey, good for half an hour, if there is none yet
+    Add {
+        /// The settings (docs/identity-provider.md)
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where they serve
+        #[arg(long)]
+        office: String,
+        /// What they do; without any: desk
+        #[arg(long = "duty", value_name = "DUTY")]
+        duties: Vec<OfficerDuty>,
+        /// Their own personal number: nobody decides about themselves
+        number: PersonalNumber,
+    },
+    /// Take an officer's duties away, at once
+    Dismiss {
+        /// The settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The personal number
+        number: PersonalNumber,
+    },
+}
+
+/// What an officer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OfficerDuty {
+    /// Find out who people are, and recover their accounts
+    Desk,
+    /// Approve and stop relying parties
+    Clients,
+    /// Read an account's events with a declared ground
+    Investigation,
+    /// Appoint and dismiss officers
+    Appointment,
+}
+
+/// Relying parties.
+#[derive(Debug, Subcommand)]
+pub enum ClientAction {
+    /// Take a relying party in, approved as it stands, and print its client_id. Again with the same client_id, its
+    /// registration is replaced
+    Add {
+        /// The settings
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Its registration, TOML (docs/relying-parties.md)
+        registration: PathBuf,
+    },
+}
+
+impl OfficerAction {
+    /// The settings' file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        match self {
+            Self::Add { config, .. } | Self::Dismiss { config, .. } => config,
+        }
+    }
+
+    /// Does it; gives what is printed.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn run(self, provider: &Provider, tenant: Tenant) -> Result<String, String> {
+        let now = OffsetDateTime::now_utc();
+        match self {
+            Self::Add {
+                office,
+                duties,
+                number,
+                ..
+            } => {
+                let mut duties: Vec<Duty> = duties.into_iter().map(Duty::from).collect();
+                if duties.is_empty() {
+                    duties.push(Duty::Desk);
+                }
+                let ticket = provider
+                    .appoint_by_operator(number, tenant, &office, &duties, now, &seed())
+                    .map_err(|error| error.to_string())?;
+                Ok(ticket.map_or_else(String::new, |ticket| format!("{}\n", ticket.code.expose())))
+            }
+            Self::Dismiss { number, .. } => provider
+                .dismiss_by_operator(number, tenant, now)
+                .map(|()| String::new())
+                .map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl ClientAction {
+    /// The settings' file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        match self {
+            Self::Add { config, .. } => config,
+        }
+    }
+
+    /// Does it; gives what is printed.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn run(self, provider: &Provider, tenant: Tenant) -> Result<String, String> {
+        let Self::Add { registration, .. } = self;
+        let id = admit(provider, tenant, &registration)?;
+        Ok(format!("{id}\n"))
+    }
+}
+
+impl From<OfficerDuty> for Duty {
+    fn from(duty: OfficerDuty) -> Self {
+        match duty {
+            OfficerDuty::Desk => Self::Desk,
+            OfficerDuty::Clients => Self::Clients,
+            OfficerDuty::Investigation => Self::Investigation,
+            OfficerDuty::Appointment => Self::Appointment,
+        }
+    }
+}
+
+fn seed() -> Seed {
+    Seed::new(crate::random::bytes())
+}
+
+/// A relying party's registration as its operator writes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Registration {
+    client_id: Option<String>,
+    names: BTreeMap<String, String>,
+    organisation: String,
+    contact: String,
+    sector: String,
+    #[serde(default)]
+    redirect_uris: BTreeSet<String>,
+    #[serde(default)]
+    after_logout_uris: BTreeSet<String>,
+    logout_uri: Option<String>,
+    #[serde(default)]
+    tls_subject: Option<String>,
+    #[serde(default)]
+    tls_key: bool,
+    keys: Option<PathBuf>,
+    #[serde(default)]
+    fapi: bool,
+    level: Option<String>,
+    #[serde(default)]
+    device_flow: bool,
+    theme: Option<Theme>,
+    purposes: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// Takes the relying party of a registration file in; gives its client_id.
+///
+/// # Errors
+/// In words, what is wrong with the file.
+pub fn admit(provider: &Provider, tenant: Tenant, path: &Path) -> Result<String, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+    let read: Registration = toml::from_str(&text).map_err(|error| failed(&error))?;
+    let keys = match &read.keys {
+        None => String::new(),
+        Some(file) => {
+            let file = path.parent().unwrap_or(Path::new("")).join(file);
+            let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+            let text = std::fs::read_to_string(&file).map_err(|error| failed(&error))?;
+            let set = JwkSet::decode(&text).map_err(|error| failed(&error))?;
+            set.to_value().to_string()
+        }
+    };
+    let authentication = match (read.tls_subject, read.tls_key) {
+        (Some(subject), false) => ClientAuthentication::TlsSubject { subject },
+        (None, true) => ClientAuthentication::TlsKey,
+        (None, false) => ClientAuthentication::PrivateKeyJwt,
+        (Some(_), true) => return Err(failed(&"tls_subject and tls_key exclude each other")),
+    };
+    let level = match read.level.as_deref() {
+        None | Some("low") => Level::Low,
+        Some("substantial") => Level::Substantial,
+        Some("high") => Level::High,
+        Some(_) => return Err(failed(&"level is low, substantial or high")),
+    };
+    let form = ClientForm {
+        names: read.names,
+        organisation: read.organisation,
+        contact: read.contact,
+        sector: read.sector,
+        redirect_uris: read.redirect_uris,
+        after_logout_uris: read.after_logout_uris,
+        logout_uri: read.logout_uri,
+        authentication,
+        keys,
+        profile: if read.fapi {
+            Profile::Fapi2
+        } else {
+            Profile::Standard
+        },
+        purposes: read.purposes,
+        level,
+        device_flow: read.device_flow,
+        theme: read.theme,
+    };
+    let id = read.client_id.map(ClientId::new);
+    let id = provider
+        .admit_client(
+            id.as_ref(),
+            &form,
+            tenant,
+            OffsetDateTime::now_utc(),
+            &seed(),
+        )
+        .map_err(|error| failed(&error))?;
+    Ok(id.as_str().to_owned())
+}

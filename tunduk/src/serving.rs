@@ -1,0 +1,77 @@
+//! What servers for people have in common: certificates and keys from files, whom they trust when they call others.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use config::{make_secret, read_certificates, read_secret};
+use jose::SigningKey;
+use pki::{DigestAlgorithm, KeyType, SignatureAlgorithm, SoftwareKey};
+use transport::{
+    ClientCertificates, ClientTls, RequestOptions, ServerTls, ServerVerification, TlsIdentity,
+};
+
+fn in_file(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> String + '_ {
+    move |error| format!("{}: {error}", path.display())
+}
+
+/// The HTTPS of a server with this certificate chain and key, which asks nobody for a certificate.
+///
+/// # Errors
+/// In words, which file cannot be used.
+pub fn https(certificate: &Path, key: &Path) -> Result<ServerTls, String> {
+    let chain = std::fs::read(certificate).map_err(|error| in_file(certificate)(&error))?;
+    let secret = read_secret(key).map_err(|error| error.to_string())?;
+    let identity =
+        TlsIdentity::from_pem(&chain, &secret).map_err(|error| in_file(certificate)(&error))?;
+    ServerTls::new(&identity, ClientCertificates::NotRequested).map_err(|error| error.to_string())
+}
+
+/// How servers of these authorities are called, and no others.
+///
+/// # Errors
+/// In words: the file holds no certificates.
+pub fn calls(authorities: &Path) -> Result<RequestOptions, String> {
+    let authorities = read_certificates(authorities).map_err(|error| error.to_string())?;
+    let verification = ServerVerification::Authorities(authorities);
+    let tls = ClientTls::new(&verification, None).map_err(|error| error.to_string())?;
+    Ok(RequestOptions::default().with_tls(tls))
+}
+
+/// A P-256 key that signs JSON, from a PEM file that nobody else can read.
+///
+/// # Errors
+/// In words, what is wrong with the file.
+pub fn signing_key(path: &Path) -> Result<SigningKey, String> {
+    let pem = read_secret(path).map_err(|error| error.to_string())?;
+    let der = pki::pem::decode(&pem, "PRIVATE KEY").map_err(|error| in_file(path)(&error))?;
+    let key = SoftwareKey::from_pkcs8_der(&der).map_err(|error| in_file(path)(&error))?;
+    of(key).map_err(|error| in_file(path)(&error))
+}
+
+/// A new P-256 key that signs JSON, in memory alone.
+///
+/// # Errors
+/// The library makes no key.
+pub fn passing_key() -> Result<SigningKey, String> {
+    of(SoftwareKey::generate(KeyType::EcP256).map_err(|error| error.to_string())?)
+}
+
+/// Makes a new key and its file, which is not there yet.
+///
+/// # Errors
+/// In words: the file is there, or cannot be written.
+pub fn make_signing_key(path: &Path) -> Result<SigningKey, String> {
+    let key = SoftwareKey::generate(KeyType::EcP256).map_err(|error| error.to_string())?;
+    let der = key.to_pkcs8_der().map_err(|error| error.to_string())?;
+    let pem = zeroize::Zeroizing::new(pki::pem::encode(&der, "PRIVATE KEY"));
+    make_secret(path, pem.as_bytes()).map_err(|error| error.to_string())?;
+    of(key)
+}
+
+fn of(key: SoftwareKey) -> Result<SigningKey, String> {
+    let algorithm = SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256);
+    let key = key
+        .with_algorithm(algorithm)
+        .map_err(|error| error.to_string())?;
+    SigningKey::new(Arc::new(key)).map_err(|error| error.to_string())
+}
