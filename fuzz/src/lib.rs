@@ -5,6 +5,7 @@
 //! functions, so that an input once found stays a test: add it to that folder.
 
 pub mod asic;
+pub mod csc;
 pub mod globalconf;
 pub mod jose;
 pub mod pades;

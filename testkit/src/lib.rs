@@ -3,6 +3,7 @@
 //! A test starts the real binary and talks to it over its real ports, as a user would.
 
 mod addresses;
+mod browser;
 mod country;
 mod evidence;
 pub mod http;
@@ -13,6 +14,7 @@ pub mod soap;
 mod takeover;
 
 pub use addresses::Block;
+pub use browser::Browser;
 pub use country::{Country, Kind};
 pub use evidence::Judged;
 pub use process::{Running, binary};

@@ -8,7 +8,7 @@ use telemetry::Format;
 use crate::backup;
 use crate::{
     bank_site, bench, call, central_server, children, demo, evidence, globalconf, idp_server, log, register,
-    registry_server, renew, security_server, token, trust_server, verify,
+    registry_server, renew, security_server, signing_server, token, trust_server, verify,
 };
 
 /// Exit code for arguments that cannot be used (sysexits' `EX_USAGE`).
@@ -75,6 +75,8 @@ enum Command {
     RegistryServer(registry_server::RegistryServerArguments),
     /// Run the identity provider; its keys, officers, and what is taken over from an earlier one
     IdpServer(idp_server::IdpServerArguments),
+    /// Run the signing service; its keys and officers
+    SigningServer(signing_server::SigningServerArguments),
 }
 
 /// Runs the binary.
@@ -139,6 +141,7 @@ impl Command {
             | Self::TrustServer(_)
             | Self::RegistryServer(_) => "info",
             Self::IdpServer(arguments) if arguments.runs() => "info",
+            Self::SigningServer(arguments) if arguments.runs() => "info",
             Self::BankSite(arguments) if arguments.runs() => "info",
             _ => "error",
         }
@@ -193,6 +196,9 @@ async fn run(command: Command) -> ExitCode {
             ended(registry_server::run(arguments, interrupted()).await)
         }
         Command::IdpServer(arguments) => ended(idp_server::run(arguments, interrupted()).await),
+        Command::SigningServer(arguments) => {
+            ended(signing_server::run(arguments, interrupted()).await)
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod renew;
 mod running;
 mod security_server;
 mod serving;
+mod signing_server;
 mod story;
 mod tampered;
 mod token;

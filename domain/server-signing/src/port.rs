@@ -92,6 +92,22 @@ pub enum What {
     Revoked,
 }
 
+impl What {
+    /// All.
+    pub const ALL: [Self; 10] = [
+        Self::Enrolled,
+        Self::Confirmed,
+        Self::Signed,
+        Self::Denied,
+        Self::Frozen,
+        Self::FreezeLifted,
+        Self::Recovered,
+        Self::AuthenticatorsReplaced,
+        Self::Renewed,
+        Self::Revoked,
+    ];
+}
+
 impl items::Event for Event {
     fn at(&self) -> OffsetDateTime {
         self.at

@@ -1,0 +1,163 @@
+//! The signing server's pages in a real browser: an officer at one, a person's phone as another, each with an authenticator
+//! of its own. Every page reflows at 320 pixels, has targets of 24 pixels, and axe-core finds nothing wrong.
+//!
+//! With `TUNDUK_SCREENSHOTS` set to a folder it leaves pictures there.
+#![allow(clippy::unwrap_used, reason = "a failed test says where")]
+
+mod signing_site;
+
+use oauth2::form;
+use serde_json::json;
+use signing_site::*;
+use testkit::Browser;
+
+/// Looks at the page as everybody does: on a phone, on a desk, by a machine.
+fn look(browser: &Browser, name: &str) {
+    browser.resize(1280, 900);
+    browser.picture(&format!("{name}.png"));
+    browser.resize(320, 640);
+    browser.must_reflow(name);
+    browser.resize(390, 844);
+    browser.picture(&format!("{name}-phone.png"));
+    if let Some(faults) = browser.axe() {
+        assert!(faults.is_empty(), "{name}: {faults:#?}");
+    }
+}
+
+fn all_languages(browser: &Browser, address: &str, name: &str) {
+    for language in ["ky", "ru", "en"] {
+        browser.open(&format!("{address}?language={language}"));
+        look(browser, &format!("{name}-{language}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium and ChromeDriver: cargo xtask test"]
+async fn a_person_is_enrolled_signs_and_stops_in_a_browser() {
+    let mut site = Site::new();
+    let first = authenticator("first officer");
+    site.set_up(&first);
+    site.start();
+    let rule = format!("--host-resolver-rules=MAP {NAME} {}", site.address);
+    let origin = site.origin();
+
+    // The officer's own passkey is made in the browser; the operator takes its text.
+    let desk = Browser::start(&[&rule]);
+    desk.add_authenticator("usb");
+    all_languages(&desk, &format!("{origin}/officer"), "officer");
+    desk.click("form[action='/officer'] button");
+    desk.wait_for("Give this text to the operator");
+    let passkey = desk.run("return document.querySelector('main code').textContent");
+    std::fs::write(site.path("second.json"), passkey.as_str().unwrap()).unwrap();
+    let file = site.path("second.json");
+    let file = file.to_str().unwrap();
+    let number = "10303198000033";
+    site.said(&[
+        "officer",
+        "add",
+        "--number",
+        number,
+        "--office",
+        "Ош 1",
+        "--passkey",
+        file,
+    ])
+    .unwrap();
+    all_languages(&desk, &format!("{origin}/sign-in"), "sign-in");
+    desk.click("form[action='/sign-in'] button");
+    desk.wait_for("Ош 1");
+    all_languages(&desk, &format!("{origin}/desk"), "desk");
+
+    // The officer opens a case; the phone takes the code and makes a passkey.
+    desk.write("#enrol-number", PERSON);
+    desk.write("#surname", "Асанова");
+    desk.write("#given-name", "Айгүл");
+    desk.write("#enrol-reference", "portrait 5/26");
+    desk.click("#enrol-compared");
+    desk.click("form[action='/desk/enrol'] button");
+    desk.wait_for("The code, shown once");
+    look(&desk, "case");
+    let code = desk.run("return document.querySelector('.shown-code').innerText");
+    let phone = Browser::start(&[&rule]);
+    phone.add_authenticator("internal");
+    all_languages(&phone, &format!("{origin}/enrol"), "enrol");
+    phone.write("#code", code.as_str().unwrap());
+    phone.click("form[action='/enrol'] button");
+    phone.wait_for("Асанова Айгүл");
+    look(&phone, "enrol-key");
+    phone.click("form[action='/enrol/key'] button");
+    phone.wait_for("Do you confirm this?");
+    look(&phone, "approve");
+    let digits = "return document.querySelector('.shown-code').innerText";
+    let on_phone = phone.run(digits);
+    phone.click("form[data-passkey] button");
+    phone.wait_for("Others have yet to confirm");
+    desk.click("main .card a");
+    desk.wait_for("Do you confirm this?");
+    assert_eq!(desk.run(digits), on_phone, "both see the same");
+    desk.click("form[data-passkey] button");
+    desk.wait_for("What you confirmed was done");
+
+    // The person looks at what is theirs, then signs where the bank sends the browser.
+    phone.open(&format!("{origin}/sign-in"));
+    phone.click("form[action='/sign-in'] button");
+    phone.wait_for("Certificates");
+    all_languages(&phone, &format!("{origin}/me"), "me");
+    let mut bank = Peer::new(&site);
+    let token = bank.service_token("bank").await;
+    let wanted = json!({ "userID": PERSON, "onlyValid": true });
+    let listed = bank
+        .bearer(&token, "/csc/v2/credentials/list", &wanted)
+        .await
+        .json();
+    let credential = listed["credentialIDs"][0].as_str().unwrap();
+    let hash = csc::to_base64(&[7; 32]);
+    let details = json!([{
+        "type": "credential", "credentialID": credential, "hashAlgorithmOID": csc::SHA256,
+        "documentDigests": [{ "hash": hash, "label": "Насыя келишими № 5.pdf" }],
+    }])
+    .to_string();
+    let pushed = async |bank: &mut Peer<'_>| {
+        let asked = [
+            ("response_type", "code"),
+            ("redirect_uri", REDIRECT),
+            ("state", "s"),
+            ("code_challenge", CHALLENGE),
+            ("code_challenge_method", "S256"),
+            ("authorization_details", &details),
+        ];
+        let pushed = bank
+            .client("bank", "/oauth2/pushed_authorize", &asked)
+            .await
+            .json();
+        let uri = pushed["request_uri"].as_str().unwrap().to_owned();
+        let query = form(&[("client_id", "bank"), ("request_uri", &uri)]);
+        format!("{origin}/oauth2/authorize?{query}")
+    };
+    let address = pushed(&mut bank).await;
+    phone.open(&address);
+    phone.wait_for("Насыя келишими № 5.pdf");
+    let place = phone.address();
+    all_languages(&phone, place.split('?').next().unwrap(), "sign");
+    phone.click("form[data-passkey] button");
+    // The bank's site is not there; the address says that the browser went back.
+    let mut back = String::new();
+    for _ in 0..100 {
+        back = phone.address();
+        if back.starts_with(REDIRECT) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(
+        back.starts_with(REDIRECT) && back.contains("code="),
+        "{back}"
+    );
+
+    // The person stops everything; from then on the page says so.
+    phone.open(&format!("{origin}/me/freeze?language=en"));
+    look(&phone, "freeze");
+    phone.click("form[action='/me/freeze'] button");
+    phone.wait_for("Your signature is frozen");
+    look(&phone, "frozen");
+}
