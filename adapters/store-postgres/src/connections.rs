@@ -163,7 +163,7 @@ pub(crate) fn bring_up(
     let mut transaction = client.transaction()?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&lock])?;
     transaction.batch_execute(&format!(
-        "CREATE TABLE IF NOT EXISTS {table} (version INT NOT NULL); \
+        "SET LOCAL client_min_messages = warning; CREATE TABLE IF NOT EXISTS {table} (version INT NOT NULL); \
          INSERT INTO {table} SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM {table})",
     ))?;
     let version: i32 = transaction
