@@ -20,6 +20,8 @@ pub struct PopulationClient {
     pub verify: bool,
     /// Whether it may ask whose records changed.
     pub changes: bool,
+    /// Whether it may ask who may act for whom by the register (an identity provider).
+    pub may_act: bool,
     /// For what it asks: a person who locked the number for this purpose is not shown to it.
     pub purpose: Option<Purpose>,
 }
@@ -41,6 +43,8 @@ struct Client {
     verify: bool,
     #[serde(default)]
     changes: bool,
+    #[serde(default)]
+    may_act: bool,
     #[serde(default)]
     protected: bool,
     #[serde(default)]
@@ -77,6 +81,7 @@ pub fn read_population_clients(path: &Path) -> Result<Vec<PopulationClient>, Con
             },
             verify: one.verify,
             changes: one.changes,
+            may_act: one.may_act,
             purpose: one.purpose,
         });
     }

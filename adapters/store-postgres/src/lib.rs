@@ -19,8 +19,9 @@ use std::collections::BTreeSet;
 use std::sync::RwLock;
 
 use id_registry::{
-    Act, ActId, Decided, Entry, Hit, Issued, LookUp, NameQuery, Notice, PersonalNumber, Record,
-    Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, Vocabulary, keys_of_record, merge_of,
+    Act, ActId, Decided, Entry, Hit, Image, ImageId, Issued, LookUp, NameQuery, Notice,
+    PersonalNumber, Record, Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, Vocabulary,
+    keys_of_record, merge_of, stored_image,
 };
 use postgres::{Config, Row, Transaction};
 use time::{Date, OffsetDateTime};
@@ -37,10 +38,12 @@ const ISSUED_OF: &str = "SELECT wanted.number, taken_over.digest FROM unnest($1:
      LEFT JOIN taken_over ON taken_over.number = wanted.number \
      WHERE EXISTS (SELECT 1 FROM act_person WHERE act_person.number = wanted.number)";
 const LAST_ACT: &str = "SELECT coalesce(max(id), 0) FROM act";
-const KEEP_LOOK_UP: &str = "INSERT INTO look_up (number, at, client, officer, purpose, service, query_id) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7)";
-const LOOK_UPS: &str = "SELECT at, client, officer, purpose, service, query_id FROM look_up \
+const KEEP_LOOK_UP: &str = "INSERT INTO look_up (number, at, client, officer, purpose, service, query_id, released) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const LOOK_UPS: &str = "SELECT at, client, officer, purpose, service, query_id, released FROM look_up \
      WHERE number = $1 ORDER BY id DESC LIMIT $2";
+const KEEP_IMAGE: &str = "INSERT INTO image (id, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+const IMAGE: &str = "SELECT bytes FROM image WHERE id = $1";
 const NOTICES: &str = "SELECT id, act, given_up, kept FROM notice \
      WHERE client = $1 AND id > $2 ORDER BY id LIMIT $3";
 
@@ -186,6 +189,7 @@ impl Register for PostgresRegister {
                 &look_up.purpose,
                 &look_up.service,
                 &look_up.query_id,
+                &look_up.released.as_ref().map(|id| id.as_bytes().as_slice()),
             ],
         )
         .map(|_| ())
@@ -203,9 +207,23 @@ impl Register for PostgresRegister {
                     purpose: row.get(3),
                     service: row.get(4),
                     query_id: row.get(5),
+                    released: row.get::<_, Option<&[u8]>>(6).and_then(ImageId::from_bytes),
                 })
             })
             .collect()
+    }
+
+    fn keep_image(&self, image: &Image) -> Result<(), StoreError> {
+        let id = image.id();
+        self.query(KEEP_IMAGE, &[&id.as_bytes().as_slice(), &image.bytes()])
+            .map(|_| ())
+    }
+
+    fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
+        let rows = self.query(IMAGE, &[&id.as_bytes().as_slice()])?;
+        rows.first()
+            .map(|row| stored_image(id, row.get(0)))
+            .transpose()
     }
 
     fn notices(&self, client: &str, after: u64, most: usize) -> Result<Vec<Notice>, StoreError> {

@@ -73,6 +73,12 @@ fn people_are_taken_over_once() {
 }
 
 #[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn pictures_are_kept() {
+    in_a_database("pictures", suite::pictures_are_kept);
+}
+
+#[test]
 fn a_connection_string_that_is_none_is_not_repeated() {
     let refused = PostgresRegister::open("password=secret nonsense").map(|_| ());
     let Err(StoreError::Unavailable(said)) = refused else {

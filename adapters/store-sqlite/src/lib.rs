@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use id_registry::{
-    Act, ActId, Decided, Entry, Hit, Issued, LookUp, NameQuery, Notice, PersonalNumber, Record,
-    Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, Vocabulary, keys_of_record, merge_of,
+    Act, ActId, Decided, Entry, Hit, Image, ImageId, Issued, LookUp, NameQuery, Notice,
+    PersonalNumber, Record, Records, Register, Sex, StoreError, USERS_ARE_TOLD_FOR, Vocabulary,
+    keys_of_record, merge_of, stored_image,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 use time::{Date, OffsetDateTime};
@@ -216,8 +217,8 @@ impl Register for SqliteRegister {
         let writer = self.writer();
         let kept = writer
             .prepare_cached(
-                "INSERT INTO look_up (number, at, client, user, purpose, service, query_id) \
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO look_up (number, at, client, user, purpose, service, query_id, released) \
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
@@ -228,6 +229,7 @@ impl Register for SqliteRegister {
                     look_up.purpose,
                     look_up.service,
                     look_up.query_id,
+                    look_up.released.as_ref().map(|id| id.as_bytes().as_slice()),
                 ])
             });
         kept.map(|_| ()).map_err(unavailable)
@@ -237,7 +239,7 @@ impl Register for SqliteRegister {
         let rows = self.read(|connection| {
             connection
                 .prepare_cached(
-                    "SELECT at, client, user, purpose, service, query_id FROM look_up \
+                    "SELECT at, client, user, purpose, service, query_id, released FROM look_up \
                      WHERE number = ? ORDER BY id DESC LIMIT ?",
                 )?
                 .query_map([digits(asked), count(most)], |row| {
@@ -251,6 +253,9 @@ impl Register for SqliteRegister {
                             purpose: row.get(3)?,
                             service: row.get(4)?,
                             query_id: row.get(5)?,
+                            released: row
+                                .get::<_, Option<Vec<u8>>>(6)?
+                                .and_then(|id| ImageId::from_bytes(&id)),
                         },
                     ))
                 })?
@@ -264,6 +269,26 @@ impl Register for SqliteRegister {
                 })
             })
             .collect()
+    }
+
+    fn keep_image(&self, image: &Image) -> Result<(), StoreError> {
+        let kept = self
+            .writer()
+            .prepare_cached("INSERT OR IGNORE INTO image (id, bytes) VALUES (?, ?)")
+            .and_then(|mut statement| {
+                statement.execute(params![image.id().as_bytes().as_slice(), image.bytes()])
+            });
+        kept.map(|_| ()).map_err(unavailable)
+    }
+
+    fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError> {
+        let bytes = self.read(|connection| {
+            connection
+                .prepare_cached("SELECT bytes FROM image WHERE id = ?")?
+                .query_row([id.as_bytes().as_slice()], |row| row.get::<_, Vec<u8>>(0))
+                .optional()
+        })?;
+        bytes.map(|bytes| stored_image(id, bytes)).transpose()
     }
 
     fn notices(&self, client: &str, after: u64, most: usize) -> Result<Vec<Notice>, StoreError> {

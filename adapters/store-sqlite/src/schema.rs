@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_register.sql"),
     include_str!("migrations/0002_import.sql"),
     include_str!("migrations/0003_names.sql"),
+    include_str!("migrations/0004_images.sql"),
 ];
 
 /// Connections that read at one time; more readers wait.

@@ -40,6 +40,11 @@ fn users_of_a_number_are_told() {
 }
 
 #[test]
+fn pictures_are_kept() {
+    in_a_file(suite::pictures_are_kept);
+}
+
+#[test]
 fn many_are_loaded() {
     in_a_file(suite::many_are_loaded);
 }

@@ -10,6 +10,7 @@ use time::Date;
 
 use crate::days::age_on;
 use crate::fact::{Field, Known};
+use crate::image::{ImageId, ImageKind};
 use crate::number::{PersonalNumber, Sex};
 use crate::person::{
     Address, Citizenship, CivilStatus, Document, Names, Parent, ParentalRights, ProtectionKind,
@@ -47,6 +48,10 @@ pub enum Detail {
     ActualAddress,
     /// Documents.
     Documents,
+    /// The portrait.
+    Portrait,
+    /// The signature image.
+    SignatureImage,
     /// Day of death.
     Death,
     /// Earlier values and the acts they come from.
@@ -71,6 +76,8 @@ impl Detail {
             | Self::BornOn
             | Self::BirthPlace
             | Self::Citizenship
+            | Self::Portrait
+            | Self::SignatureImage
             | Self::Death => Theme::Identity,
             Self::CivilStatus | Self::Relations => Theme::Family,
             Self::Address | Self::ActualAddress => Theme::Residence,
@@ -320,6 +327,16 @@ impl<'a> View<'a> {
             Some(record.documents().collect())
         })
         .unwrap_or_default()
+    }
+
+    /// The portrait or signature image.
+    #[must_use]
+    pub fn image(&self, kind: ImageKind) -> Option<ImageId> {
+        let detail = match kind {
+            ImageKind::Portrait => Detail::Portrait,
+            ImageKind::Signature => Detail::SignatureImage,
+        };
+        self.seen(detail, |record| record.image(kind))
     }
 
     /// Relatives whom the viewer may know of. `read` reads their records; who is hidden is left out, and so is, from a

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
 
 use crate::fact::{Fact, LockState, Purpose};
+use crate::image::{ImageId, ImageKind};
 use crate::number::PersonalNumber;
 use crate::person::{
     Address, Citizenship, CivilStatus, Document, Names, NewPerson, Parent, ParentalRights,
@@ -151,6 +152,15 @@ pub enum Event {
         person: PersonalNumber,
         /// Its number.
         document: String,
+    },
+    /// A portrait or signature image is taken.
+    ImageTaken {
+        /// Of whom.
+        person: PersonalNumber,
+        /// What it shows.
+        kind: ImageKind,
+        /// The picture.
+        image: ImageId,
     },
     /// Citizenship changes.
     CitizenshipChange {
@@ -307,6 +317,7 @@ impl Event {
             Self::Moved { .. } => "moved",
             Self::DocumentIssued { .. } => "documentIssued",
             Self::DocumentVoided { .. } => "documentVoided",
+            Self::ImageTaken { .. } => "imageTaken",
             Self::CitizenshipChange { .. } => "citizenshipChange",
             Self::Guardianship { .. } => "guardianship",
             Self::ParentalRights { .. } => "parentalRights",
@@ -434,6 +445,11 @@ impl Entry {
             Event::DocumentVoided { person, document } => {
                 said.say(*person, Fact::DocumentVoid(document.clone()));
             }
+            Event::ImageTaken {
+                person,
+                kind,
+                image,
+            } => said.say(*person, Fact::Image(*kind, *image)),
             Event::CitizenshipChange {
                 person,
                 citizenship,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
 
 use crate::act::ActId;
+use crate::image::{ImageId, ImageKind};
 use crate::number::{PersonalNumber, Sex};
 use crate::person::{
     Address, Citizenship, CivilStatus, Document, Names, Parent, ParentalRights, ProtectionKind,
@@ -49,6 +50,8 @@ pub enum Fact {
     Document(Document),
     /// A document, by its number, that counts no longer.
     DocumentVoid(String),
+    /// A portrait or signature image.
+    Image(ImageKind, ImageId),
     /// Whether a protection is in force, and against whom.
     Protection(ProtectionKind, bool, Option<PersonalNumber>),
     /// Whether the number may be used for a purpose.
@@ -149,6 +152,8 @@ pub enum Field<'a> {
     Residence(Residence),
     /// One document, by its number.
     Document(&'a str),
+    /// The portrait or the signature image.
+    Image(ImageKind),
     /// One protection, perhaps against somebody.
     Protection(ProtectionKind, Option<PersonalNumber>),
     /// The lock for one purpose.
@@ -182,6 +187,7 @@ impl Fact {
             Self::Residence(residence, _) => Field::Residence(*residence),
             Self::Document(document) => Field::Document(&document.number),
             Self::DocumentVoid(number) => Field::Document(number),
+            Self::Image(kind, _) => Field::Image(*kind),
             Self::Protection(kind, _, against) => Field::Protection(*kind, *against),
             Self::Lock(purpose, _) => Field::Lock(purpose.as_str()),
             Self::MergedInto(_) => Field::MergedInto,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `number` | personal numbers: their rule and which one is issued next |
 //! | `person`, `territory`, `spelling` | the values of a record: names across scripts, addresses, documents |
+//! | `image` | portraits and signature images: which pictures are kept |
 //! | `act` | civil events; the only way in which anything about a person changes |
 //! | `fact`, `record` | what acts amount to: every field with its history and provenance |
 //! | `decide` | whether an entry becomes an act |
@@ -24,6 +25,7 @@ mod decide;
 pub mod demonstration;
 mod double;
 mod fact;
+mod image;
 mod number;
 mod person;
 mod port;
@@ -42,6 +44,7 @@ pub use demonstration::{
 };
 pub use double::{Candidate, Ground, answering, candidates, compare};
 pub use fact::{Fact, Field, Known, LockState, Purpose, PurposeError};
+pub use image::{Image, ImageError, ImageId, ImageKind, LARGEST_IMAGE};
 pub use number::{
     NoNumberLeft, NumberError, NumberRule, OpaqueSerial, OrganisationNumber, PersonalNumber, Sex,
     next_number,
@@ -52,7 +55,7 @@ pub use person::{
 };
 pub use port::{
     Hit, Issued, LookUp, NameKey, NameQuery, Nobody, Notice, Register, StoreError,
-    USERS_ARE_TOLD_FOR, keys_of_record, merge_of, name_keys,
+    USERS_ARE_TOLD_FOR, keys_of_record, merge_of, name_keys, stored_image,
 };
 pub use record::{ActOnRecord, AsOf, Record};
 pub use spelling::{likeness, romanise, skeleton};

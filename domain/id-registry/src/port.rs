@@ -7,6 +7,7 @@ use time::{Date, Duration, OffsetDateTime};
 use crate::act::{Act, ActId, Entry, Event};
 use crate::decide::{Decided, Records};
 use crate::fact::{Fact, Field};
+use crate::image::{Image, ImageId};
 use crate::number::{PersonalNumber, Sex};
 use crate::person::{Name, Names};
 use crate::record::Record;
@@ -47,6 +48,8 @@ pub struct LookUp {
     pub service: String,
     /// The exchange's id of the message, by which both sides find it in their logs.
     pub query_id: String,
+    /// The picture that was released to the one who asked.
+    pub released: Option<ImageId>,
 }
 
 /// Word to an agency that a number it used was given up.
@@ -173,11 +176,33 @@ pub trait Register: Records<Error = StoreError> + Send + Sync {
     /// See [`StoreError`].
     fn look_ups(&self, number: PersonalNumber, most: usize) -> Result<Vec<LookUp>, StoreError>;
 
+    /// Keeps a picture, to be named by an act that is entered after it. One that is there already stays.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn keep_image(&self, image: &Image) -> Result<(), StoreError>;
+
+    /// A picture; none if it is not there.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; [`StoreError::Unreadable`] if the bytes are not those that the name stands for.
+    fn image(&self, id: ImageId) -> Result<Option<Image>, StoreError>;
+
     /// Notices to a client after one, in order.
     ///
     /// # Errors
     /// See [`StoreError`].
     fn notices(&self, client: &str, after: u64, most: usize) -> Result<Vec<Notice>, StoreError>;
+}
+
+/// A picture as it is read back from a database.
+///
+/// # Errors
+/// [`StoreError::Unreadable`] if the bytes are not the picture of this name.
+pub fn stored_image(id: ImageId, bytes: Vec<u8>) -> Result<Image, StoreError> {
+    let changed = || StoreError::Unreadable(format!("the picture {id} is not what was kept"));
+    let image = Image::check(bytes).map_err(|_| changed())?;
+    (image.id() == id).then_some(image).ok_or_else(changed)
 }
 
 /// A register in which nobody is yet: what the decisions of a first load rest on. The store checks that it is true.

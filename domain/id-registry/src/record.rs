@@ -6,6 +6,7 @@ use time::{Date, OffsetDateTime};
 
 use crate::act::{Act, ActId, Event, Officer};
 use crate::fact::{Fact, Field, Known, LockState, Purpose};
+use crate::image::{ImageId, ImageKind};
 use crate::number::{PersonalNumber, Sex};
 use crate::person::{
     Address, Citizenship, CivilStatus, Document, Names, Parent, ParentalRights, ProtectionKind,
@@ -439,6 +440,15 @@ impl Record {
             Fact::Document(document) => Some(document),
             _ => None,
         })
+    }
+
+    /// The portrait or signature image.
+    #[must_use]
+    pub fn image(&self, kind: ImageKind) -> Option<ImageId> {
+        match self.now(Field::Image(kind))?.fact {
+            Fact::Image(_, image) => Some(image),
+            _ => None,
+        }
     }
 
     /// The protections in force, with the person they are against.

@@ -53,7 +53,7 @@ fn family() -> Family {
     }
 }
 
-const ALL: [Detail; 13] = [
+const ALL: [Detail; 15] = [
     Detail::Names,
     Detail::Sex,
     Detail::BornOn,
@@ -64,6 +64,8 @@ const ALL: [Detail; 13] = [
     Detail::Address,
     Detail::ActualAddress,
     Detail::Documents,
+    Detail::Portrait,
+    Detail::SignatureImage,
     Detail::Death,
     Detail::History,
     Detail::LookUps,

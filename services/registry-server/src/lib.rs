@@ -14,9 +14,11 @@
 
 mod answer;
 mod echo;
+mod face;
 mod licence_document;
 mod multipart;
 mod population;
+mod question;
 mod record;
 mod registers;
 mod soap;

@@ -6,81 +6,24 @@ use std::sync::Arc;
 use config::PopulationClient;
 use id_registry::demonstration::HOUSEHOLD;
 use id_registry::{
-    Act, ActId, Decided, Detail, Event, Grant, LookUp, Nobody, OpaqueSerial, PersonalNumber,
-    Population, Purpose, Register, Rules, StoreError, Territory, View, Viewer, answering, day_of,
-    decide,
+    Act, ActId, DecideError, Decided, Detail, Entry, Event, Grant, Image, ImageId, ImageKind,
+    LookUp, Nobody, Officer, OpaqueSerial, PersonalNumber, Population, Purpose, Register, Rules,
+    StoreError, Territory, Theme, View, Viewer, answering, day_of, decide, may_act,
 };
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
 
+use crate::face;
+use crate::question::{Answer, Asker, Given, Question, detail_of};
 use crate::record::{Record, addresses, person, relations};
 use crate::registers::Refusal;
 
 /// Most acts and notices that are told at once.
 const MOST: usize = 1000;
+/// How often an entry is decided anew when a record changed in the meantime.
+const ATTEMPTS: u32 = 10;
 /// Longest text of a header that is kept with a look-up, in characters.
 const LONGEST_KEPT: usize = 200;
-
-/// Who asks, as the exchange says.
-#[derive(Debug)]
-pub(crate) struct Asker {
-    /// The X-Road client, as a path.
-    pub(crate) client: String,
-    /// Which of its people.
-    pub(crate) user: String,
-    /// The matter for which it asks (`issue`).
-    pub(crate) issue: String,
-    /// The message's id.
-    pub(crate) query_id: String,
-}
-
-/// What is asked.
-#[derive(Debug)]
-pub(crate) enum Question {
-    /// What is known of a person.
-    Person(PersonalNumber),
-    /// Whether data are right.
-    Verify(Given),
-    /// Relatives.
-    Relations(PersonalNumber),
-    /// Addresses.
-    Address(PersonalNumber),
-    /// Whose records changed after an act.
-    Changes(u64),
-    /// Numbers that were given up after a notice.
-    Notices(u64),
-}
-
-impl Question {
-    const fn service(&self) -> &'static str {
-        match self {
-            Self::Person(_) => "personByNumber",
-            Self::Verify(_) => "verifyPerson",
-            Self::Relations(_) => "relations",
-            Self::Address(_) => "address",
-            Self::Changes(_) => "changesSince",
-            Self::Notices(_) => "noticesSince",
-        }
-    }
-
-    const fn subject(&self) -> Option<PersonalNumber> {
-        match self {
-            Self::Person(number) | Self::Relations(number) | Self::Address(number) => Some(*number),
-            Self::Verify(given) => Some(given.number),
-            Self::Changes(_) | Self::Notices(_) => None,
-        }
-    }
-}
-
-/// Data that somebody gave and that are to be compared.
-#[derive(Debug)]
-pub(crate) struct Given {
-    pub(crate) number: PersonalNumber,
-    pub(crate) family_name: String,
-    pub(crate) given_name: String,
-    pub(crate) born_on: Option<String>,
-    pub(crate) document: Option<String>,
-}
 
 /// The population register with its database, its clients and, in the demonstration, its first residents.
 #[derive(Clone)]
@@ -140,7 +83,7 @@ impl PopulationRegister {
     }
 
     /// Answers a question, after it was kept who asked it.
-    pub(crate) async fn ask(&self, asker: Asker, question: Question) -> Result<Record, Refusal> {
+    pub(crate) async fn ask(&self, asker: Asker, question: Question) -> Result<Answer, Refusal> {
         self.fill().await?;
         let inner = Arc::clone(&self.0);
         tokio::task::spawn_blocking(move || inner.answer(&asker, &question))
@@ -158,11 +101,7 @@ impl Inner {
             return Ok(());
         }
         let now = OffsetDateTime::now_utc();
-        let rules = Rules {
-            numbers: &OpaqueSerial,
-            territory: &self.territory,
-            cooling_off: time::Duration::DAY,
-        };
+        let rules = self.rules();
         // All are decided before the first is written: one that is refused keeps the register empty.
         let decided: Vec<Decided> = (0..)
             .map_while(|household| residents.household_entry(household))
@@ -178,59 +117,84 @@ impl Inner {
             .map(|_| ())
     }
 
-    fn answer(&self, asker: &Asker, question: &Question) -> Result<Record, Refusal> {
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            numbers: &OpaqueSerial,
+            territory: &self.territory,
+            cooling_off: time::Duration::DAY,
+        }
+    }
+
+    fn answer(&self, asker: &Asker, question: &Question) -> Result<Answer, Refusal> {
         let client = self
             .clients
             .get(&asker.client)
             .ok_or_else(|| Refusal::NotAllowed(asker.client.clone()))?;
         let denied = || Refusal::NotAllowed(asker.client.clone());
         let Some(number) = question.subject() else {
-            return match question {
+            let told = match question {
                 Question::Changes(after) if client.changes => self.changes(client, *after),
                 Question::Notices(after) => self.notices(&asker.client, *after),
                 _ => Err(denied()),
             };
+            return told.map(Answer::Record);
         };
-        let allowed = match question {
-            Question::Verify(_) => client.verify,
-            Question::Relations(_) => client.grant.details.contains(&Detail::Relations),
-            Question::Address(_) => {
-                let details = &client.grant.details;
-                details.contains(&Detail::Address) || details.contains(&Detail::ActualAddress)
-            }
-            _ => !client.grant.details.is_empty(),
-        };
-        if !allowed {
+        if !is_allowed(client, question) {
             return Err(denied());
         }
         let now = OffsetDateTime::now_utc();
+        if let Question::Image(_, kind) = question {
+            return self.image(asker, client, question, (number, *kind), now);
+        }
         // Kept for every number, also one that nobody holds: so an answer takes as long and tells as little.
-        self.keep(asker, question, number, now)?;
+        self.keep(asker, question, number, None, now)?;
         let record = answering(self.register.as_ref(), number)?;
-        let locked = record.as_ref().and_then(|record| {
-            let said = asker.issue.parse::<Purpose>().ok();
-            [client.purpose.as_ref(), said.as_ref()]
-                .into_iter()
-                .flatten()
-                .find(|purpose| record.is_locked(purpose, now))
-                .cloned()
-        });
+        let locked = locked_for(record.as_ref(), client, asker, now);
         let today = day_of(now);
-        if let Question::Verify(given) = question {
-            let right = record.is_some_and(|record| is_right(&record, client, given, today));
-            return match locked.filter(|_| right) {
+        let verdict = match question {
+            Question::Verify(given) => Some((
+                "matches",
+                record
+                    .as_ref()
+                    .is_some_and(|record| is_right(record, client, given, today)),
+            )),
+            Question::MayAct { actor, theme, .. } => {
+                self.keep(asker, question, *actor, None, now)?;
+                let actor = answering(self.register.as_ref(), *actor)?;
+                let both = record.as_ref().zip(actor.as_ref());
+                let may = both.is_some_and(|(person, actor)| {
+                    acts_for(client, (actor, person), *theme, today)
+                });
+                Some(("mayAct", may))
+            }
+            _ => None,
+        };
+        if let Some((name, yes)) = verdict {
+            return match locked.filter(|_| yes) {
                 Some(purpose) => Err(Refusal::Locked(purpose)),
-                None => Ok(Record::default().truth("matches", right)),
+                None => Ok(Answer::Record(Record::default().truth(name, yes))),
             };
         }
-        let grant = Viewer::Client(&client.grant);
         let view = record
             .as_ref()
-            .and_then(|record| View::of(grant, record, today))
+            .and_then(|record| View::of(Viewer::Client(&client.grant), record, today))
             .ok_or(Refusal::NobodyHolds(number))?;
         if let Some(purpose) = locked {
             return Err(Refusal::Locked(purpose));
         }
+        self.tell(client, question, &view, today)
+            .map(Answer::Record)
+    }
+
+    /// What a client sees of somebody.
+    fn tell(
+        &self,
+        client: &PopulationClient,
+        question: &Question,
+        view: &View<'_>,
+        today: time::Date,
+    ) -> Result<Record, Refusal> {
+        let grant = Viewer::Client(&client.grant);
         match question {
             Question::Relations(_) => {
                 let found = view.relations(|number| self.register.record(number))?;
@@ -238,14 +202,102 @@ impl Inner {
                     .iter()
                     .filter_map(|(kind, record)| Some((*kind, View::of(grant, record, today)?)))
                     .collect();
-                Ok(relations(&view, &relatives))
+                Ok(relations(view, &relatives))
             }
             Question::Address(_) => {
                 let record = Record::default().text("number", view.number().as_str());
-                Ok(addresses(record, &view, &self.territory))
+                Ok(addresses(record, view, &self.territory))
             }
-            _ => Ok(person(&view, &self.territory)),
+            _ => Ok(person(view, &self.territory)),
         }
+    }
+
+    /// A picture. That it is released is on the person's record before it leaves.
+    fn image(
+        &self,
+        asker: &Asker,
+        client: &PopulationClient,
+        question: &Question,
+        (number, kind): (PersonalNumber, ImageKind),
+        now: OffsetDateTime,
+    ) -> Result<Answer, Refusal> {
+        let record = answering(self.register.as_ref(), number)?;
+        let today = day_of(now);
+        let seen = record
+            .as_ref()
+            .and_then(|record| View::of(Viewer::Client(&client.grant), record, today));
+        let found = match (&seen, locked_for(record.as_ref(), client, asker, now)) {
+            (None, _) => Err(Refusal::NobodyHolds(number)),
+            (_, Some(purpose)) => Err(Refusal::Locked(purpose)),
+            (Some(view), None) => {
+                let image = match view.image(kind) {
+                    Some(id) => self.register.image(id)?,
+                    None => self.draw(view.number(), kind, now)?,
+                };
+                let holder = view.number();
+                image
+                    .map(|image| (holder, image))
+                    .ok_or(Refusal::NoImage(number))
+            }
+        };
+        let released = found.as_ref().ok().map(|(_, image)| image.id());
+        self.keep(asker, question, number, released, now)?;
+        found.map(|(holder, image)| Answer::Image(holder, image))
+    }
+
+    /// In the demonstration, takes the picture of a resident of whom there is none yet: an act like any other.
+    fn draw(
+        &self,
+        number: PersonalNumber,
+        kind: ImageKind,
+        now: OffsetDateTime,
+    ) -> Result<Option<Image>, Refusal> {
+        let resident = self.residents.and_then(|all| all.find(&number));
+        let Some(resident) = resident else {
+            return Ok(None);
+        };
+        let drawn = match kind {
+            ImageKind::Portrait => face::portrait(&resident, day_of(now)),
+            ImageKind::Signature => face::signature(&resident),
+        };
+        let image = drawn
+            .map_err(|error| error.to_string())
+            .and_then(|file| Image::check(file).map_err(|error| error.to_string()))
+            .map_err(StoreError::Unreadable)?;
+        let entry = Entry {
+            event: Event::ImageTaken {
+                person: number,
+                kind,
+                image: image.id(),
+            },
+            effective: day_of(now),
+            reference: format!("demonstration picture {}", image.id()),
+            officer: Officer {
+                office: "demonstration".to_owned(),
+                name: "seed".to_owned(),
+            },
+        };
+        for _ in 0..ATTEMPTS {
+            let entry = entry.clone();
+            match decide(entry, now, self.rules(), self.register.as_ref()) {
+                Ok(decided) => {
+                    self.register.keep_image(&image)?;
+                    match self.register.enter(&decided) {
+                        Ok(_) => return Ok(Some(image)),
+                        Err(StoreError::Conflict(_)) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                // Somebody else asked at the same time.
+                Err(DecideError::Refused(id_registry::Refusal::NothingNew)) => {
+                    return Ok(Some(image));
+                }
+                // Of the dead no picture is taken.
+                Err(DecideError::Refused(_)) => return Ok(None),
+                Err(DecideError::Records(error)) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict(number).into())
     }
 
     fn keep(
@@ -253,6 +305,7 @@ impl Inner {
         asker: &Asker,
         question: &Question,
         number: PersonalNumber,
+        released: Option<ImageId>,
         at: OffsetDateTime,
     ) -> Result<(), StoreError> {
         let short = |text: &str| text.chars().take(LONGEST_KEPT).collect::<String>();
@@ -264,6 +317,7 @@ impl Inner {
             purpose: short(&asker.issue),
             service: question.service().to_owned(),
             query_id: short(&asker.query_id),
+            released,
         })
     }
 
@@ -328,6 +382,49 @@ fn told_of(act: &Act, grant: &Grant) -> BTreeSet<PersonalNumber> {
         }
     }
     people
+}
+
+/// Whether a client may ask such a question at all.
+fn is_allowed(client: &PopulationClient, question: &Question) -> bool {
+    let details = &client.grant.details;
+    match question {
+        Question::Verify(_) => client.verify,
+        Question::MayAct { .. } => client.may_act,
+        Question::Relations(_) => details.contains(&Detail::Relations),
+        Question::Address(_) => {
+            details.contains(&Detail::Address) || details.contains(&Detail::ActualAddress)
+        }
+        Question::Image(_, kind) => details.contains(&detail_of(*kind)),
+        _ => !details.is_empty(),
+    }
+}
+
+/// The purpose for which the person locked the number and this is asked.
+fn locked_for(
+    record: Option<&id_registry::Record>,
+    client: &PopulationClient,
+    asker: &Asker,
+    now: OffsetDateTime,
+) -> Option<Purpose> {
+    let record = record?;
+    let said = asker.issue.parse::<Purpose>().ok();
+    [client.purpose.as_ref(), said.as_ref()]
+        .into_iter()
+        .flatten()
+        .find(|purpose| record.is_locked(purpose, now))
+        .cloned()
+}
+
+/// Whether somebody may act for somebody else by the register, as parent or guardian; nobody for whom either is hidden
+/// from the client learns it.
+fn acts_for(
+    client: &PopulationClient,
+    (actor, person): (&id_registry::Record, &id_registry::Record),
+    theme: Theme,
+    today: time::Date,
+) -> bool {
+    let seen = |record| View::of(Viewer::Client(&client.grant), record, today).is_some();
+    seen(actor) && seen(person) && may_act(actor, person, theme, today)
 }
 
 /// Whether all that was given is right. What the client may not see is compared all the same; whoever is hidden from

@@ -5,12 +5,12 @@ use id_registry::{
     CustomerRegister, LicenceRegister, NumberError, PersonalNumber, Population, Purpose, StoreError,
 };
 use transport::Body;
-use xroad_id::ClientId;
 
 use crate::answer::{XML, answer, header, json, refusal, refuse_without_xroad};
 use crate::licence_document;
 use crate::multipart;
-use crate::population::{Asker, Given, PopulationRegister, Question};
+use crate::population::PopulationRegister;
+use crate::question::{self, Answer, Asker, Question};
 use crate::record::{Record, customer, licence};
 use crate::soap::{Envelope, element, fault};
 
@@ -20,7 +20,7 @@ pub const POPULATION_NAMESPACE: &str = "http://population-register.kg.example/v1
 pub const LICENCES_NAMESPACE: &str = "http://driving-licences.kg.example/v1";
 
 /// Largest request that a register reads.
-const LARGEST_REQUEST: usize = 1 << 20;
+pub(crate) const LARGEST_REQUEST: usize = 1 << 20;
 
 /// Why a register has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -31,8 +31,12 @@ pub(crate) enum Refusal {
     NobodyHolds(PersonalNumber),
     #[error("The holder of the number {0} has no driving licence, or nobody holds it.")]
     NoLicence(PersonalNumber),
+    #[error("The register has no such picture of the holder of the number {0}.")]
+    NoImage(PersonalNumber),
     #[error("The value {0} is missing.")]
     Missing(&'static str),
+    #[error("The value {0} is not one of those that the description lists.")]
+    Value(&'static str),
     #[error("There is no operation {1} in the namespace {0:?} here.")]
     Operation(String, String),
     #[error("The request has no X-Road header {0}; this service is called through X-Road.")]
@@ -52,7 +56,7 @@ pub(crate) enum Refusal {
 impl Refusal {
     const fn status(&self) -> StatusCode {
         match self {
-            Self::NobodyHolds(_) | Self::NoLicence(_) => StatusCode::NOT_FOUND,
+            Self::NobodyHolds(_) | Self::NoLicence(_) | Self::NoImage(_) => StatusCode::NOT_FOUND,
             Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::Locked(_) => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -65,7 +69,9 @@ impl Refusal {
             Self::Number(_) => "InvalidNumber",
             Self::NobodyHolds(_) => "PersonNotFound",
             Self::NoLicence(_) => "LicenceNotFound",
+            Self::NoImage(_) => "ImageNotFound",
             Self::Missing(_) => "MissingValue",
+            Self::Value(_) => "InvalidValue",
             Self::Operation(..) => "UnknownOperation",
             Self::NotXRoad(_) => "NotXRoad",
             Self::Unreadable(_) => "UnreadableRequest",
@@ -139,13 +145,12 @@ impl Registers {
         if path == "soap" {
             let population = &self.population;
             let answer = |(asker, question): (Asker, Question)| async {
-                let operation = soap_operation(&question);
+                let operation = question.operation();
                 let group = matches!(question, Question::Person(_));
-                let found = population.ask(asker, question).await?;
-                let content = if group {
-                    Record::default().group("person", found)
-                } else {
-                    found
+                let content = match population.ask(asker, question).await? {
+                    Answer::Record(found) if group => Record::default().group("person", found),
+                    Answer::Record(found) => found,
+                    Answer::Image(number, image) => question::image_record(number, &image),
                 };
                 Ok(SoapAnswer::of(
                     POPULATION_NAMESPACE,
@@ -153,13 +158,13 @@ impl Registers {
                     &content.to_xml(),
                 ))
             };
-            return soap(request, soap_question, answer).await;
+            return soap(request, question::of_soap, answer).await;
         }
         if let Some(refused) = refuse_without_xroad(&request) {
             return refused;
         }
-        let asked = match rest_asker(&request) {
-            Ok(asker) => rest_question(request, path)
+        let asked = match Asker::of_rest(&request) {
+            Ok(asker) => question::of_rest(request, path)
                 .await
                 .map(|question| (asker, question)),
             Err(refused) => Err(refused),
@@ -170,7 +175,10 @@ impl Registers {
             Err(refused) => return refused.to_rest(),
         };
         match self.population.ask(asker, question).await {
-            Ok(found) => json(StatusCode::OK, &found),
+            Ok(Answer::Record(found)) => json(StatusCode::OK, &found),
+            Ok(Answer::Image(_, image)) => {
+                answer(StatusCode::OK, question::IMAGE_TYPE, Vec::from(image))
+            }
             Err(refused) => refused.to_rest(),
         }
     }
@@ -265,119 +273,11 @@ fn not_here() -> Response<Body> {
     )
 }
 
-/// The operation of a SOAP request: its name is the question's.
-const fn soap_operation(question: &Question) -> &'static str {
-    match question {
-        Question::Person(_) => "personByNumber",
-        Question::Verify(_) => "verifyPerson",
-        Question::Relations(_) => "relationsByNumber",
-        Question::Address(_) => "addressByNumber",
-        Question::Changes(_) => "changesSince",
-        Question::Notices(_) => "noticesSince",
-    }
-}
-
-fn soap_question(envelope: &Envelope<'_>) -> Result<(Asker, Question), Refusal> {
-    let number = || Ok::<PersonalNumber, Refusal>(value(envelope, "number")?.parse()?);
-    let after = || {
-        let text = value(envelope, "after")?;
-        text.parse().map_err(|_| Refusal::Missing("after"))
-    };
-    let given = |name: &str| {
-        let value = envelope.value(name).filter(|value| !value.is_empty());
-        value.map(str::to_owned)
-    };
-    let question = match envelope.operation() {
-        (POPULATION_NAMESPACE, "personByNumber") => Question::Person(number()?),
-        (POPULATION_NAMESPACE, "relationsByNumber") => Question::Relations(number()?),
-        (POPULATION_NAMESPACE, "addressByNumber") => Question::Address(number()?),
-        (POPULATION_NAMESPACE, "changesSince") => Question::Changes(after()?),
-        (POPULATION_NAMESPACE, "noticesSince") => Question::Notices(after()?),
-        (POPULATION_NAMESPACE, "verifyPerson") => Question::Verify(Given {
-            number: number()?,
-            family_name: value(envelope, "familyName")?.to_owned(),
-            given_name: value(envelope, "givenName")?.to_owned(),
-            born_on: given("bornOn"),
-            document: given("documentNumber"),
-        }),
-        (namespace, operation) => {
-            return Err(Refusal::Operation(namespace.into(), operation.into()));
-        }
-    };
-    let part = |name: &str| envelope.header(&format!("client/{name}"));
-    let member = ClientId::member(
-        part("xRoadInstance"),
-        part("memberClass"),
-        part("memberCode"),
-    );
-    let client = match part("subsystemCode") {
-        "" => member,
-        code => member.and_then(|member| member.with_subsystem(code)),
-    };
-    let client =
-        client.map_err(|error| Refusal::Unreadable(format!("the header client: {error}")))?;
-    let asker = Asker {
-        client: client.path(),
-        user: envelope.header("userId").to_owned(),
-        issue: envelope.header("issue").to_owned(),
-        query_id: envelope.header("id").to_owned(),
-    };
-    Ok((asker, question))
-}
-
-fn rest_asker(request: &Request<Body>) -> Result<Asker, Refusal> {
-    let client = ClientId::from_path(header(request, "x-road-client"))
-        .map_err(|error| Refusal::Unreadable(format!("the header X-Road-Client: {error}")))?;
-    Ok(Asker {
-        client: client.path(),
-        user: header(request, "x-road-userid").to_owned(),
-        issue: header(request, "x-road-issue").to_owned(),
-        query_id: header(request, "x-road-id").to_owned(),
-    })
-}
-
-/// The question of a REST request; none for a path that is not here.
-async fn rest_question(request: Request<Body>, path: &str) -> Result<Option<Question>, Refusal> {
-    let parts: Vec<&str> = path.split('/').collect();
-    let after = || {
-        let query = request.uri().query().unwrap_or_default();
-        let after = query
-            .split('&')
-            .find_map(|pair| pair.strip_prefix("after="));
-        let after = after.ok_or(Refusal::Missing("after"))?;
-        after.parse().map_err(|_| Refusal::Missing("after"))
-    };
-    Ok(Some(match (request.method(), parts.as_slice()) {
-        (&Method::GET, ["persons", number]) => Question::Person(number.parse()?),
-        (&Method::GET, ["persons", number, "relations"]) => Question::Relations(number.parse()?),
-        (&Method::GET, ["persons", number, "address"]) => Question::Address(number.parse()?),
-        (&Method::GET, ["changes"]) => Question::Changes(after()?),
-        (&Method::GET, ["notices"]) => Question::Notices(after()?),
-        (&Method::POST, ["verifications"]) => Question::Verify(given(request.into_body()).await?),
-        _ => return Ok(None),
-    }))
-}
-
-async fn given(body: Body) -> Result<Given, Refusal> {
-    let unreadable = |error: &dyn std::fmt::Display| Refusal::Unreadable(error.to_string());
-    let bytes = body
-        .collect(LARGEST_REQUEST)
-        .await
-        .map_err(|error| unreadable(&error))?;
-    let read: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
-    let perhaps = |name: &str| read[name].as_str().map(str::to_owned);
-    let text = |name: &'static str| perhaps(name).ok_or(Refusal::Missing(name));
-    Ok(Given {
-        number: text("number")?.parse()?,
-        family_name: text("familyName")?,
-        given_name: text("givenName")?,
-        born_on: perhaps("bornOn"),
-        document: perhaps("documentNumber"),
-    })
-}
-
-fn value<'e>(envelope: &'e Envelope<'_>, name: &'static str) -> Result<&'e str, Refusal> {
+/// The text of an element that must be there.
+pub(crate) fn value<'e>(
+    envelope: &'e Envelope<'_>,
+    name: &'static str,
+) -> Result<&'e str, Refusal> {
     envelope
         .value(name)
         .filter(|value| !value.is_empty())

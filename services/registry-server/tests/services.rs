@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 
 use config::PopulationClient;
 use id_registry::{
-    Detail, Entry, Event, Grant, LicenceRegister, LockState, LookUp, Officer, OpaqueSerial,
-    PersonalNumber, Population, ProtectionKind, Register, Rules, decide, demonstration,
+    Detail, Entry, Event, Grant, Image, ImageKind, LicenceRegister, LockState, LookUp, Officer,
+    OpaqueSerial, PersonalNumber, Population, ProtectionKind, Register, Rules, decide,
+    demonstration,
 };
 use registry_server::{
     ECHO_NAMESPACE, LICENCES_NAMESPACE, POPULATION_NAMESPACE, PopulationRegister, Registers,
@@ -66,6 +67,7 @@ fn clients() -> Vec<PopulationClient> {
         },
         verify: true,
         changes: false,
+        may_act: false,
         purpose: None,
     };
     let seen = [
@@ -82,6 +84,13 @@ fn clients() -> Vec<PopulationClient> {
         PopulationClient {
             changes: true,
             ..client(AUTHORITY, &seen)
+        },
+        PopulationClient {
+            may_act: true,
+            ..client(
+                "KG/GOV/70000010/idp",
+                &[Detail::Names, Detail::BornOn, Detail::Portrait],
+            )
         },
     ]
 }
@@ -513,6 +522,159 @@ fn every_operation_over_soap() {
         );
     }
     assert_eq!(running.looks(child)[0].user, "KG12");
+}
+
+const DESK: &str =
+    "X-Road-Client: KG/GOV/70000010/idp\r\nX-Road-Id: q8\r\nX-Road-UserId: officer-7\r\n";
+
+/// A picture is told to the services that the access file names for it, over both protocols, and each release is on
+/// the person's record.
+#[test]
+fn pictures_are_released_to_named_services_and_each_release_is_on_record() {
+    let running = start();
+    let [mother, father, child] = household();
+    let portrait = get(&running, &format!("persons/{father}/portrait"), DESK);
+    assert_eq!(portrait.status, 200, "{}", portrait.text());
+    assert!(portrait.head.contains("content-type: image/jpeg"));
+    let image = Image::check(portrait.body.clone()).expect("a picture");
+    let again = get(&running, &format!("persons/{father}/portrait"), DESK);
+    assert_eq!(again.body, portrait.body);
+    let other = get(&running, &format!("persons/{mother}/portrait"), DESK);
+    assert_ne!(other.body, portrait.body);
+
+    let request = envelope(
+        POPULATION_NAMESPACE,
+        "portraitByNumber",
+        &format!("<number>{father}</number>"),
+    );
+    let request = request
+        .replace(">COM<", ">GOV<")
+        .replace(">80000001<", ">70000010<")
+        .replace(">bank<", ">idp<");
+    let soap = "Content-Type: text/xml\r\n";
+    let answer = ask(
+        running.address,
+        "POST /population/soap",
+        soap,
+        request.as_bytes(),
+    );
+    let inside = answer.text();
+    let base64 = inside
+        .split("<image>")
+        .nth(1)
+        .and_then(|rest| rest.split("</image>").next())
+        .unwrap_or_else(|| panic!("{inside}"));
+    use base64::Engine as _;
+    let decoded = base64::engine::general_purpose::STANDARD.decode(base64);
+    assert_eq!(decoded.expect("base64"), portrait.body);
+
+    // Others are refused, and nothing about a release is on record.
+    for path in ["portrait", "signature-image"] {
+        assert_eq!(
+            get(&running, &format!("persons/{father}/{path}"), XROAD).status,
+            403
+        );
+    }
+    let signature = get(&running, &format!("persons/{father}/signature-image"), DESK);
+    assert_eq!(
+        signature.status, 403,
+        "a portrait does not open the signature"
+    );
+    let looks = running.looks(father);
+    assert_eq!(looks.len(), 3, "{looks:?}");
+    for look in &looks {
+        assert_eq!(look.released, Some(image.id()));
+        assert_eq!(
+            (look.client.as_str(), look.service.as_str()),
+            ("KG/GOV/70000010/idp", "portrait")
+        );
+    }
+    // The picture came into the register by an act.
+    let record = id_registry::Records::record(&running.register(), father)
+        .expect("read")
+        .expect("there");
+    assert_eq!(record.image(ImageKind::Portrait), Some(image.id()));
+    assert_eq!(record.acts().last().map(|act| act.kind), Some("imageTaken"));
+
+    // A witness is nobody; what is asked is kept all the same, and that nothing was released.
+    running.enter(Event::Protection {
+        person: child,
+        kind: ProtectionKind::Witness,
+        against: None,
+        active: true,
+    });
+    let hidden = get(&running, &format!("persons/{child}/portrait"), DESK);
+    assert_eq!(
+        (hidden.status, hidden.json()["error"].as_str()),
+        (404, Some("PersonNotFound"))
+    );
+    assert_eq!(running.looks(child)[0].released, None);
+}
+
+/// Parents act for their child by theme; strangers, and parents who lost their rights, do not.
+#[test]
+fn who_may_act_is_decided_by_the_register_as_it_is_now() {
+    let running = start();
+    let person = |place: u32| Population::demonstration().person(place).expect("somebody");
+    let minor = (0..400)
+        .filter(|place| place % 4 > 1)
+        .find(|place| person(*place).born_on.year() >= 2014)
+        .expect("a child");
+    let (child, parent) = (person(minor).number, person(minor - minor % 4 + 1).number);
+    let stranger = person((minor + 8) % 400).number;
+    let may = |actor: PersonalNumber, of: PersonalNumber, theme: &str| {
+        let path = format!("persons/{of}/represented-by/{actor}?theme={theme}");
+        let answer = get(&running, &path, DESK);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["mayAct"].as_bool().expect("a verdict")
+    };
+    assert!(may(parent, child, "education"));
+    assert!(may(child, child, "education"));
+    assert!(!may(child, parent, "education"));
+    assert!(!may(stranger, child, "education"));
+    let looks = running.looks(child);
+    assert_eq!(
+        (looks[0].service.as_str(), looks[0].user.as_str()),
+        ("mayAct", "officer-7")
+    );
+    running.enter(Event::ParentalRights {
+        child,
+        parent,
+        rights: id_registry::ParentalRights::Lost,
+    });
+    assert!(!may(parent, child, "education"));
+
+    let path = format!("persons/{child}/represented-by/{parent}");
+    assert_eq!(get(&running, &path, DESK).status, 400);
+    let unknown = get(&running, &format!("{path}?theme=gossip"), DESK);
+    assert_eq!(
+        (unknown.status, unknown.json()["error"].as_str()),
+        (400, Some("InvalidValue"))
+    );
+    assert_eq!(
+        get(&running, &format!("{path}?theme=health"), SOCIAL).status,
+        403
+    );
+    let request = envelope(
+        POPULATION_NAMESPACE,
+        "mayAct",
+        &format!("<number>{child}</number><actor>{child}</actor><theme>health</theme>"),
+    )
+    .replace(">COM<", ">GOV<")
+    .replace(">80000001<", ">70000010<")
+    .replace(">bank<", ">idp<");
+    let soap = "Content-Type: text/xml\r\n";
+    let answer = ask(
+        running.address,
+        "POST /population/soap",
+        soap,
+        request.as_bytes(),
+    );
+    assert!(
+        answer.text().contains("<mayAct>true</mayAct>"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[test]

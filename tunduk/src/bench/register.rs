@@ -176,6 +176,7 @@ fn look_ups(register: &dyn Register, source: &DirtySource, keep: bool) -> Result
             purpose: "bench".to_owned(),
             service: "personByNumber".to_owned(),
             query_id: turn.to_string(),
+            released: None,
         };
         let begun = Instant::now();
         if keep {

@@ -14,6 +14,11 @@ use time::{Date, Duration, OffsetDateTime};
 pub type Open<'a> = &'a dyn Fn() -> Box<dyn Register>;
 
 const DAY: Date = date!(2026 - 06 - 01);
+/// The least that is a picture: a frame of 16 by 16 grey pixels.
+const PICTURE: &[u8] = &[
+    0xFF, 0xD8, 0xFF, 0xC0, 0, 11, 8, 0, 16, 0, 16, 1, 1, 0x11, 0, 0xFF, 0xDA, 0, 8, 1, 1, 0, 0,
+    63, 0, 0x2A, 0xFF, 0xD9,
+];
 const NOON: OffsetDateTime = datetime!(2026-06-01 12:00 UTC);
 
 fn decided(register: &dyn Register, event: Event, at: OffsetDateTime) -> Result<Decided, Refusal> {
@@ -281,6 +286,7 @@ pub fn users_of_a_number_are_told(open: Open<'_>) {
         purpose: "credit".into(),
         service: "personByNumber".into(),
         query_id: format!("q-{client}"),
+        released: None,
     };
     let old = look("KG/GOV/old", given_up, NOON - Duration::days(366));
     let bank = look("KG/COM/bank", given_up, NOON - Duration::days(364));
@@ -318,6 +324,42 @@ pub fn users_of_a_number_are_told(open: Open<'_>) {
     }
     let answer = answering(register, given_up).unwrap().unwrap();
     assert_eq!(answer.number(), kept);
+}
+
+/// Pictures are kept once under their name, and that one was released is on the look-up.
+pub fn pictures_are_kept(open: Open<'_>) {
+    let register = open();
+    let register = register.as_ref();
+    let image = Image::check(PICTURE.to_vec()).unwrap();
+    assert_eq!(register.image(image.id()).unwrap(), None);
+    register.keep_image(&image).unwrap();
+    register.keep_image(&image).unwrap();
+    let person = adult(register, "11505198500001", "Асанова", "Айгүл");
+    enter(
+        register,
+        Event::ImageTaken {
+            person,
+            kind: ImageKind::Portrait,
+            image: image.id(),
+        },
+    );
+    let look_up = LookUp {
+        number: person,
+        at: NOON,
+        client: "KG/GOV/1/desk".into(),
+        user: "officer".into(),
+        purpose: String::new(),
+        service: "portrait".into(),
+        query_id: "1".into(),
+        released: Some(image.id()),
+    };
+    register.keep_look_up(&look_up).unwrap();
+    let again = open();
+    let record = again.record(person).unwrap().unwrap();
+    let id = record.image(ImageKind::Portrait).unwrap();
+    assert_eq!(again.image(id).unwrap(), Some(image));
+    assert_eq!(record.image(ImageKind::Signature), None);
+    assert_eq!(again.look_ups(person, 9).unwrap(), [look_up]);
 }
 
 /// Many people come at once: all or none.

@@ -3,6 +3,7 @@
 use super::{Checked, Desk, Records, Refusal};
 use crate::act::Event;
 use crate::fact::{Fact, Field, LockState};
+use crate::image::ImageKind;
 use crate::number::PersonalNumber;
 use crate::person::{CivilStatus, Parent, Residence};
 use crate::record::Record;
@@ -81,6 +82,11 @@ impl<R: Records + ?Sized> Desk<'_, R> {
         for residence in [Residence::Registered, Residence::Actual] {
             if let (None, Some(address)) = (stays.address(residence), goes.address(residence)) {
                 carried.push((kept, Fact::Residence(residence, Some(address.clone()))));
+            }
+        }
+        for kind in [ImageKind::Portrait, ImageKind::Signature] {
+            if let (None, Some(image)) = (stays.image(kind), goes.image(kind)) {
+                carried.push((kept, Fact::Image(kind, image)));
             }
         }
         // A protection or a lock of either number protects the person.

@@ -268,6 +268,19 @@ impl<R: Records + ?Sized> Desk<'_, R> {
                 }
                 Ok(Event::DocumentVoided { person, document })
             }
+            Event::ImageTaken {
+                person,
+                kind,
+                image,
+            } => {
+                let record = self.living(person)?;
+                self.something_new(record.image(kind) != Some(image))?;
+                Ok(Event::ImageTaken {
+                    person,
+                    kind,
+                    image,
+                })
+            }
             Event::CitizenshipChange {
                 person,
                 citizenship,
