@@ -81,6 +81,7 @@ async fn serve(settings: BankSiteSettings, stop: impl Future<Output = ()>) -> Re
         signing_key: serving::signing_key(&settings.signing_service.key)?,
         trust: read_trust_list(&settings.trust).map_err(|error| text(&error))?,
         time_stamping: settings.time_stamping,
+        ocsp: settings.ocsp,
         verification: settings.verification,
     })
     .map_err(|error| text(&error))?;

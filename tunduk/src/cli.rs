@@ -7,8 +7,8 @@ use telemetry::Format;
 
 use crate::backup;
 use crate::{
-    bank_site, bench, call, central_server, children, demo, evidence, globalconf, idp_server, log, register,
-    registry_server, renew, security_server, signing_server, token, trust_server, verify,
+    bank_site, bench, call, central_server, children, demo, evidence, globalconf, idp_server, log,
+    register, registry_server, renew, security_server, signing_server, token, trust_server, verify,
 };
 
 /// Exit code for arguments that cannot be used (sysexits' `EX_USAGE`).

@@ -12,6 +12,7 @@
 //!       central/               Central Server
 //!       servers/<id>/          one Security Server each: server.toml, token, log, certificates
 //!       outside/<id>/          certificates for servers that somebody else runs
+//!       sites/                 what the sites that people use need: certificates, settings, databases
 //!       descriptions/          WSDL and OpenAPI files of the registers
 //!       logs/                  what the processes say
 //!       evidence/              what the story exports
@@ -20,6 +21,7 @@
 mod central;
 mod population;
 mod server_file;
+pub(crate) mod sites;
 mod token;
 mod trust;
 
@@ -122,10 +124,19 @@ impl Country {
             &country.population_access(),
             population::access(&country.instance).as_bytes(),
         )?;
+        if let Some(found) = &country.instance.sites {
+            sites::write_all(&country.instance, found, state, &trust)?;
+        }
         country.write_central(&trust, &servers, &outside, central_port)?;
         country.write_servers(&servers)?;
         country.write_endpoints(&trust, &servers, &outside, central_port)?;
         Ok(country)
+    }
+
+    /// The authority of everything in the country.
+    #[must_use]
+    pub const fn authority(&self) -> &Certificate {
+        &self.authority
     }
 
     /// Where the processes' logs are.

@@ -117,11 +117,17 @@ pub async fn run(
         }
         Action::Officer(action) => {
             let config = action.config().to_owned();
-            beside(&config, move |provider, tenant| action.run(provider, tenant)).await
+            beside(&config, move |provider, tenant| {
+                action.run(provider, tenant)
+            })
+            .await
         }
         Action::Client(action) => {
             let config = action.config().to_owned();
-            beside(&config, move |provider, tenant| action.run(provider, tenant)).await
+            beside(&config, move |provider, tenant| {
+                action.run(provider, tenant)
+            })
+            .await
         }
     }
 }
@@ -159,7 +165,8 @@ fn listed(ring: &Ring) -> String {
 fn open(settings: &IdpSettings) -> Result<Arc<dyn Store>, String> {
     if let Some(file) = &settings.postgres {
         let parameters = std::fs::read_to_string(file).map_err(|error| in_file(file)(&error))?;
-        let store = PostgresIdentity::open(parameters.trim()).map_err(|error| in_file(file)(&error))?;
+        let store =
+            PostgresIdentity::open(parameters.trim()).map_err(|error| in_file(file)(&error))?;
         return Ok(Arc::new(store));
     }
     let state = &settings.state;
@@ -201,10 +208,7 @@ async fn beside(
 }
 
 /// The decisions over the database, for commands beside a running server: nobody is asked about relatives.
-fn provider(
-    settings: &IdpSettings,
-    relations: Arc<dyn Relations>,
-) -> Result<Provider, String> {
+fn provider(settings: &IdpSettings, relations: Arc<dyn Relations>) -> Result<Provider, String> {
     let subjects = TokenKeys::at(&settings.keys).subjects().map_err(text)?;
     Ok(Provider::new(open(settings)?, relations, &subjects))
 }
@@ -235,11 +239,7 @@ impl PersonClaims for NoRegister {
 }
 
 impl Register for NoRegister {
-    fn name(
-        &self,
-        _: &PersonalNumber,
-        _: &PersonalNumber,
-    ) -> Result<Option<String>, StoreError> {
+    fn name(&self, _: &PersonalNumber, _: &PersonalNumber) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
 
@@ -302,9 +302,17 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
     let (relations, people, shown): Asked = match &settings.register {
         Some(found) => {
             let register = register(found, &http)?;
-            (Arc::clone(&register) as _, Arc::clone(&register) as _, register)
+            (
+                Arc::clone(&register) as _,
+                Arc::clone(&register) as _,
+                register,
+            )
         }
-        None => (Arc::new(NoRegister), Arc::new(NoRegister), Arc::new(NoRegister)),
+        None => (
+            Arc::new(NoRegister),
+            Arc::new(NoRegister),
+            Arc::new(NoRegister),
+        ),
     };
     let own = settings.clone();
     // SQLite and PostgreSQL are opened by blocking calls.

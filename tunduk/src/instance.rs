@@ -2,6 +2,7 @@
 //! TOML (`tunduk demo --instance FILE`; docs/instance.md).
 
 mod ids;
+mod sites;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use xroad_id::{ClientId, SecurityServerId, is_safe_part};
 
 use ids::{client_text, client_texts, server_text};
+pub use sites::{ALL_SITES, BANK, CARD, IDENTITY, SIGNING, Site, Sites, VERIFICATION};
 
 /// The default instance, as `--print-instance` prints it.
 pub const DEFAULT: &str = include_str!("default-instance.toml");
@@ -90,6 +92,8 @@ pub struct Instance {
     /// Seconds for which a signed configuration is valid.
     #[serde(default = "configuration_lifetime")]
     pub configuration_lifetime_seconds: u32,
+    /// The sites that people use; without them there are none.
+    pub sites: Option<Sites>,
     /// Member classes; those used by members are added.
     #[serde(default, rename = "member_class")]
     pub member_classes: Vec<MemberClass>,
@@ -499,7 +503,23 @@ impl Instance {
             }
         }
         self.check_servers()?;
-        self.check_services()
+        self.check_services()?;
+        self.check_sites()
+    }
+
+    fn check_sites(&self) -> Result<(), String> {
+        let Some(sites) = &self.sites else {
+            return Ok(());
+        };
+        let id = &sites.identity_provider;
+        let own = self.servers.iter().flat_map(|server| &server.clients);
+        match own.into_iter().find(|client| client.id == *id) {
+            Some(client) if client.connection == "http" => Ok(()),
+            _ => Err(format!(
+                "the identity provider {} is not a client with connection = \"http\" of a server of the demo",
+                id.path()
+            )),
+        }
     }
 
     fn check_id(&self, id: &ClientId, subsystem: bool) -> Result<(), String> {

@@ -4,6 +4,7 @@
 mod backup;
 mod bank_site;
 pub mod bench;
+mod browser;
 mod call;
 mod central_server;
 mod children;

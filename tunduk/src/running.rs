@@ -3,10 +3,18 @@
 use std::time::Duration;
 
 use crate::children::{ChildError, Server};
-use crate::compose::Country;
+use crate::compose::{Country, sites};
+use crate::instance::{BANK, IDENTITY, SIGNING, Site};
 use crate::narrator::Narrator;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The servers of the sites: name, subcommand, site, and the file of its settings.
+const SITES: [(&str, &str, Site, &str); 3] = [
+    ("identity provider", "idp-server", IDENTITY, "idp.toml"),
+    ("signing service", "signing-server", SIGNING, "signing.toml"),
+    ("bank", "bank-site", BANK, "bank.toml"),
+];
 
 /// The processes of a country. They end with this value.
 #[derive(Debug)]
@@ -15,6 +23,7 @@ pub struct Running {
     registry: Server,
     central: Option<Server>,
     security: Vec<Server>,
+    sites: Vec<Server>,
 }
 
 impl Running {
@@ -23,7 +32,12 @@ impl Running {
     /// # Errors
     /// A server does not start.
     pub async fn start(country: &Country, narrator: &Narrator) -> Result<Self, ChildError> {
-        let count = 3 + country.instance.servers.len();
+        let sites = if country.instance.sites.is_some() {
+            SITES.len()
+        } else {
+            0
+        };
+        let count = 3 + country.instance.servers.len() + sites;
         let busy = narrator.counting("starting servers", count);
         let mut trust = start_trust_server(country)?;
         let mut registry = start_registry_server(country)?;
@@ -50,7 +64,21 @@ impl Running {
                 &country.log_of(&id),
             )?);
         }
-        for server in &mut security {
+        let mut sites = Vec::new();
+        if country.instance.sites.is_some() {
+            for (name, subcommand, site, file) in SITES {
+                let folder = sites::folder(&country.state, site);
+                let arguments = [
+                    subcommand.into(),
+                    "run".into(),
+                    "--config".into(),
+                    folder.join(file).into_os_string(),
+                ];
+                let log = country.log_of(subcommand);
+                sites.push(Server::start(name, arguments, &log)?);
+            }
+        }
+        for server in security.iter_mut().chain(&mut sites) {
             server.ready(PATIENCE).await?;
             busy.one_more();
         }
@@ -59,6 +87,7 @@ impl Running {
             registry,
             central: Some(central),
             security,
+            sites,
         })
     }
 
@@ -87,10 +116,12 @@ impl Running {
             registry,
             central,
             security,
+            sites,
         } = self;
         let mut all: Vec<&mut Server> = vec![trust, registry];
         all.extend(central.as_mut());
         all.extend(security.iter_mut());
+        all.extend(sites.iter_mut());
         let ends = all.into_iter().map(|server| {
             Box::pin(async move {
                 let status = server.ended().await;
@@ -100,8 +131,10 @@ impl Running {
         futures_util::future::select_all(ends).await.0
     }
 
-    /// Ends all servers, the Security Servers first.
+    /// Ends all servers, those first that ask others.
     pub async fn stop(self) {
+        let stops = self.sites.into_iter().map(Server::stop);
+        futures_util::future::join_all(stops).await;
         let stops = self.security.into_iter().map(Server::stop);
         futures_util::future::join_all(stops).await;
         if let Some(central) = self.central {

@@ -1,5 +1,7 @@
-//! The story that the demo tells: eight steps, each of which either happened
-//! as it must or failed with a reason.
+//! The story that the demo tells: steps, each of which either happened as it
+//! must or failed with a reason.
+
+mod people;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,9 +23,11 @@ use crate::random;
 use crate::running::Running;
 use crate::tampered::Interceptor;
 
+use people::People;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The steps in the order in which they are told.
+/// The steps of the exchange in the order in which they are told; those of [`people`] follow.
 pub const STEPS: [&str; 8] = [
     "soap",
     "rest",
@@ -106,22 +110,37 @@ impl<'a> Story<'a> {
                 "evidence-exported" => self.evidence_exported().await,
                 _ => self.evidence_verified().await,
             };
-            match ended {
-                Ok(Ended::Well(detail)) => {
-                    self.narrator.say(&format!("  {detail}"));
-                    self.narrator.line(&format!("ok {name}"));
-                }
-                Ok(Ended::LeftOut(reason)) => self
-                    .narrator
-                    .line(&format!("left out step {name}: {reason}")),
-                Err(reason) => {
-                    outcome.failed += 1;
-                    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-                    self.narrator.line(&format!("FAILED {name}: {reason}"));
-                }
-            }
+            self.say_how(name, ended, &mut outcome);
+        }
+        let sites = self.instance().sites.as_ref();
+        let mut people = sites.map(|sites| People::new(self.country, self.narrator, sites));
+        for name in people::STEPS {
+            let ended = match &mut people {
+                Some(people) => people.tell(name).await,
+                None => Ok(Ended::LeftOut(
+                    "it needs the table [sites]; the instance has none".into(),
+                )),
+            };
+            self.say_how(name, ended, &mut outcome);
         }
         outcome
+    }
+
+    fn say_how(&self, name: &str, ended: Step, outcome: &mut Outcome) {
+        match ended {
+            Ok(Ended::Well(detail)) => {
+                self.narrator.say(&format!("  {detail}"));
+                self.narrator.line(&format!("ok {name}"));
+            }
+            Ok(Ended::LeftOut(reason)) => self
+                .narrator
+                .line(&format!("left out step {name}: {reason}")),
+            Err(reason) => {
+                outcome.failed += 1;
+                let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+                self.narrator.line(&format!("FAILED {name}: {reason}"));
+            }
+        }
     }
 
     fn instance(&self) -> &'a Instance {

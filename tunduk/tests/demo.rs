@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 14] = [
     "soap",
     "rest",
     "attachment",
@@ -13,6 +13,12 @@ const STEPS: [&str; 8] = [
     "tampered",
     "evidence-exported",
     "evidence-verified",
+    "proofed",
+    "sign-in",
+    "consent",
+    "contract-signed",
+    "contract-verified",
+    "frozen",
 ];
 
 fn tunduk(arguments: &[&str]) -> Output {
@@ -133,6 +139,7 @@ fn a_country_without_the_parties_runs_and_says_what_was_left_out() {
     for server in [
         "KG/GOV/70000001/ss1",
         "KG/GOV/70000002/ss2",
+        "KG/GOV/70000003/ss4",
         "KG/COM/80000001/ss3",
     ] {
         assert!(

@@ -23,6 +23,7 @@ struct File {
     #[serde(default = "trust")]
     trust: PathBuf,
     time_stamping: String,
+    ocsp: Option<String>,
     verification: String,
     authorities: PathBuf,
     #[serde(default)]
@@ -72,6 +73,8 @@ pub struct BankSiteSettings {
     pub trust: PathBuf,
     /// Address of the time-stamping authority.
     pub time_stamping: String,
+    /// Address of the OCSP responder for certificates that name none.
+    pub ocsp: Option<String>,
     /// Address of the page that verifies signatures, for people.
     pub verification: String,
     /// Authorities of the certificates of the servers that are called, PEM.
@@ -135,6 +138,7 @@ impl BankSiteSettings {
             state: at(file.state),
             trust: at(file.trust),
             time_stamping: file.time_stamping,
+            ocsp: file.ocsp,
             verification: file.verification,
             authorities: at(file.authorities),
             hosts: file.hosts,
@@ -167,10 +171,26 @@ mod tests {
         assert!(settings.state.ends_with("state") && settings.state.is_absolute());
         assert_eq!(settings.signing_service.key, Path::new("/b.key"));
         for (from, to, place) in [
-            ("https://bank.example.kg", "http://bank.example.kg", "origin"),
-            ("https://bank.example.kg", "https://bank.example.kg/", "origin"),
-            ("https://id.example.kg", "id.example.kg", "identity_provider.url"),
-            ("https://sign.example.kg:8884", "https://", "signing_service.url"),
+            (
+                "https://bank.example.kg",
+                "http://bank.example.kg",
+                "origin",
+            ),
+            (
+                "https://bank.example.kg",
+                "https://bank.example.kg/",
+                "origin",
+            ),
+            (
+                "https://id.example.kg",
+                "id.example.kg",
+                "identity_provider.url",
+            ),
+            (
+                "https://sign.example.kg:8884",
+                "https://",
+                "signing_service.url",
+            ),
             ("time_stamping", "timestamping", "timestamping"),
             ("client_id = \"a\"\n", "", "client_id"),
         ] {

@@ -1,5 +1,6 @@
 //! Certificates from the trust services' directory.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use globalconf::CertificateProfile;
@@ -93,6 +94,26 @@ impl Trust {
             .new_authentication_subject(&self.subject_of(server, &owner, address));
         self.store
             .issue_auth(name(&subject)?, key)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Issues the certificate of a site, for these names and addresses.
+    pub(super) fn tls_server(
+        &self,
+        subject: Name,
+        key: &PublicKey,
+        names: Vec<String>,
+        addresses: Vec<IpAddr>,
+    ) -> Result<Certificate, String> {
+        self.store
+            .issue_tls_server(subject, key, names, addresses)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Takes orders of people's certificates that this key signs.
+    pub(super) fn admit(&self, name: &str, key: &PublicKey) -> Result<(), String> {
+        self.store
+            .admit(name, key)
             .map_err(|error| error.to_string())
     }
 

@@ -10,20 +10,23 @@ fn read(text: &str) -> Result<Instance, InstanceError> {
 fn the_default_instance_is_one() {
     let instance = read(DEFAULT).expect("the default");
     assert_eq!(instance.instance, "KG");
-    assert_eq!(instance.servers.len(), 3);
+    assert_eq!(instance.servers.len(), 4);
     let owners: BTreeSet<String> = instance
         .servers
         .iter()
         .map(|server| owner_of(&server.id).path())
         .collect();
-    assert_eq!(owners.len(), 3);
+    assert_eq!(owners.len(), 4);
     assert!(
         instance
             .services
             .iter()
             .any(|service| service.url == "echo:soap")
     );
-    assert_eq!(instance.clients().count(), 3);
+    assert_eq!(instance.clients().count(), 4);
+    let sites = instance.sites.expect("sites");
+    assert_eq!(sites.listen(IDENTITY).to_string(), "127.0.0.1:8883");
+    assert_eq!(IDENTITY.origin(), "https://id.localhost:8883");
 }
 
 #[test]
@@ -42,7 +45,7 @@ fn an_outside_server_brings_its_members() {
              clients = [\"KG/COM/90000001/app\", \"KG/NGO/1/x\"]\n"
     );
     let instance = read(&text).expect("read");
-    assert_eq!(instance.members.len(), 5);
+    assert_eq!(instance.members.len(), 6);
     assert!(
         instance
             .member_classes
@@ -99,6 +102,11 @@ fn contradictions_are_named() {
             "code = \"echorest\"",
             "code = \"echorest\"\nversion = \"v1\"",
             "REST services have none",
+        ),
+        (
+            "identity_provider = \"KG/GOV/70000003/identity\"",
+            "identity_provider = \"KG/GOV/70000003/other\"",
+            "the identity provider",
         ),
         (
             "address = \"127.0.0.10\"",
