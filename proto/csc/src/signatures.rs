@@ -14,12 +14,15 @@ pub struct SignHashRequest {
     /// The signature activation data, unless the access token is one for this credential.
     #[serde(default, rename = "SAD", skip_serializing_if = "Option::is_none")]
     pub sad: Option<String>,
-    /// The hashes in base64, in the order in which they were authorised.
+    /// The hashes in base64, in the order in which they were authorised. Version 1 calls them `hash`, and so do clients of
+    /// both versions (pyHanko).
+    #[serde(alias = "hash")]
     pub hashes: Vec<String>,
-    /// Algorithm of the hashes.
+    /// Algorithm of the hashes; `hashAlgo` in version 1.
     #[serde(
         default,
         rename = "hashAlgorithmOID",
+        alias = "hashAlgo",
         skip_serializing_if = "Option::is_none"
     )]
     pub hash_algorithm: Option<String>,

@@ -28,38 +28,7 @@ async fn a_signature_outlives_kills_and_a_revocation_reaches_the_authority() {
 
     // The officer and the person's phone.
     let details = {
-        let (mut desk, mut phone) = (Peer::new(&site), Peer::new(&site));
-        assert_eq!(desk.sign_in(&officer).await, "/desk");
-        let fields = [
-            ("number", PERSON),
-            ("surname", "Асанова"),
-            ("given_name", "Айгүл"),
-            ("qualified", "yes"),
-            ("reference", "portrait 5/26"),
-            ("compared", "yes"),
-        ];
-        let code = code_of(&desk.post("/desk/enrol", &fields).await);
-        phone.get("/enrol").await;
-        phone.post("/enrol", &[("code", &code)]).await;
-        let (_, challenge) = phone.question("/enrol/options").await;
-        let created = person.register(&site.origin(), &challenge);
-        let fields = [
-            ("code", code.as_str()),
-            ("answer", &created),
-            ("label", "My phone"),
-        ];
-        let page = phone
-            .post("/enrol/key", &fields)
-            .await
-            .location()
-            .to_owned();
-        assert!(phone.approve(&page, &person).await.body.contains("Others"));
-        let done = desk.approve(&page, &officer).await;
-        assert!(
-            done.body.contains("<h1>Done</h1>"),
-            "{done:?}\n{}",
-            site.log()
-        );
+        let mut phone = site.enrolled(&officer, &person).await;
 
         // The bank finds the credential and asks.
         let mut bank = Peer::new(&site);

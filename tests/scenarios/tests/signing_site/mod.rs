@@ -79,9 +79,11 @@ pub struct Site {
     pub address: IpAddr,
     pub port: u16,
     pub trust: TrustStore,
+    /// Where the authority, its responder and its time-stamps are.
+    pub authority: String,
     bank: SigningKey,
     idp: SigningKey,
-    _authority: Server,
+    _authority_process: Server,
     pub server: Option<Server>,
 }
 
@@ -112,11 +114,15 @@ impl Site {
             .unwrap();
         std::fs::write(path("tls.pem"), tls.to_pem()).unwrap();
         secret(&path("tls.key"), &pem(&key));
-        let (bank, idp) = (signing_key(), signing_key());
-        for (name, key) in [("bank", &bank), ("idp", &idp)] {
+        let [bank, idp] = ["bank", "idp"].map(|name| {
+            let key = p256();
+            // For programs outside, which play the client.
+            secret(&path(&format!("{name}.key")), &pem(&key));
+            let key = SigningKey::new(Arc::new(key)).unwrap();
             let set = JwkSet::new(vec![key.public().clone()]).to_value();
             std::fs::write(path(&format!("{name}.jwks")), set.to_string()).unwrap();
-        }
+            key
+        });
         let (port, authority_port) = (free(address), free(address));
         let text = format!(
             "origin = \"https://{NAME}:{port}\"\nlisten = \"{address}:{port}\"\nauthorities = \"ca.pem\"\n\
@@ -139,9 +145,10 @@ impl Site {
             address,
             port,
             trust,
+            authority: format!("http://{address}:{authority_port}"),
             bank,
             idp,
-            _authority: authority,
+            _authority_process: authority,
             server: None,
             folder,
         }
@@ -355,14 +362,10 @@ impl Answer {
     }
 }
 
-fn p256() -> SoftwareKey {
+pub fn p256() -> SoftwareKey {
     let algorithm = SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256);
     let key = SoftwareKey::generate(KeyType::EcP256).unwrap();
     key.with_algorithm(algorithm).unwrap()
-}
-
-fn signing_key() -> SigningKey {
-    SigningKey::new(Arc::new(p256())).unwrap()
 }
 
 fn named(name: &str) -> Name {
@@ -371,7 +374,7 @@ fn named(name: &str) -> Name {
 }
 
 /// Writes a file that only its owner can read.
-fn secret(path: &PathBuf, content: &str) {
+pub fn secret(path: &PathBuf, content: &str) {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let mut options = std::fs::OpenOptions::new();
@@ -380,7 +383,7 @@ fn secret(path: &PathBuf, content: &str) {
     file.write_all(content.as_bytes()).unwrap();
 }
 
-fn pem(key: &SoftwareKey) -> String {
+pub fn pem(key: &SoftwareKey) -> String {
     pki::pem::encode(&key.to_pkcs8_der().unwrap(), "PRIVATE KEY")
 }
 
@@ -423,5 +426,45 @@ impl Site {
             file,
         ];
         self.said(&add).unwrap().trim().to_owned()
+    }
+}
+
+impl Site {
+    /// An officer and a person's phone enrol the person; gives the phone.
+    pub async fn enrolled(
+        &self,
+        officer: &SoftwareAuthenticator,
+        person: &SoftwareAuthenticator,
+    ) -> Peer<'_> {
+        let (mut desk, mut phone) = (Peer::new(self), Peer::new(self));
+        assert_eq!(desk.sign_in(officer).await, "/desk");
+        let fields = [
+            ("number", PERSON),
+            ("surname", "Асанова"),
+            ("given_name", "Айгүл"),
+            ("qualified", "yes"),
+            ("reference", "portrait 5/26"),
+            ("compared", "yes"),
+        ];
+        let code = code_of(&desk.post("/desk/enrol", &fields).await);
+        phone.get("/enrol").await;
+        phone.post("/enrol", &[("code", &code)]).await;
+        let (_, challenge) = phone.question("/enrol/options").await;
+        let created = person.register(&self.origin(), &challenge);
+        let fields = [
+            ("code", code.as_str()),
+            ("answer", &created),
+            ("label", "My phone"),
+        ];
+        let page = phone.post("/enrol/key", &fields).await;
+        let page = page.location().to_owned();
+        assert!(phone.approve(&page, person).await.body.contains("Others"));
+        let done = desk.approve(&page, officer).await;
+        assert!(
+            done.body.contains("<h1>Done</h1>"),
+            "{done:?}\n{}",
+            self.log()
+        );
+        phone
     }
 }
