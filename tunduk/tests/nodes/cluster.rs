@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, StatusCode, header};
@@ -24,6 +24,8 @@ use transport::{
 
 /// Connection string of a server on which tests may make databases.
 const VARIABLE: &str = "TUNDUK_POSTGRES";
+/// What the servers call themselves at the database.
+const NODE: &str = "node";
 /// Servers of each kind.
 pub const NODES: usize = 2;
 /// How long a client tries to reach any server.
@@ -78,7 +80,8 @@ impl Ground {
         let scratch = admin.scratch(&database).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let parameters = format!("{server} dbname={database}");
-        secret(&folder.path().join("db.conn"), &parameters);
+        let of_servers = format!("{parameters} application_name={NODE}");
+        secret(&folder.path().join("db.conn"), &of_servers);
         let (root, key) = (p256(), p256());
         let authority = self_signed(&template("CA", &root, Profile::Authority), &root).unwrap();
         let names = ["id.localhost", "sign.localhost"];
@@ -91,6 +94,7 @@ impl Ground {
         std::fs::write(folder.path().join("tls.pem"), leaf.to_pem()).unwrap();
         let pem = pki::pem::encode(&key.to_pkcs8_der().unwrap(), "PRIVATE KEY");
         secret(&folder.path().join("tls.key"), &pem);
+        static PLACES: AtomicU8 = AtomicU8::new(0);
         // A block of loopback for each process and test, so that tests beside each other do not meet.
         let [low, high, ..] = std::process::id().to_le_bytes();
         Self {
@@ -98,7 +102,7 @@ impl Ground {
             parameters,
             authority,
             _database: Mutex::new(scratch),
-            second: high % 100 + 100 + (name.len() % 2) as u8,
+            second: 100 + high % 32 * 4 + PLACES.fetch_add(1, Ordering::Relaxed) % 4,
             third: low,
         }
     }
@@ -116,6 +120,14 @@ impl Ground {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tunduk"));
         command.args(words);
         command
+    }
+
+    /// Breaks off every connection that a server has, whatever it is doing.
+    pub fn break_connections(&self) {
+        self.execute(&format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = '{NODE}'"
+        ));
     }
 
     /// Does something to the database that no server does.
@@ -202,6 +214,8 @@ impl Node {
 
 /// Servers of one kind.
 pub struct Service {
+    /// See [`Balanced::lenient`].
+    pub lenient: AtomicBool,
     pub origin: String,
     host: String,
     addresses: [IpAddr; NODES],
@@ -229,6 +243,7 @@ impl Service {
             process: Mutex::new(None),
         });
         let service = Self {
+            lenient: AtomicBool::new(false),
             origin,
             host,
             addresses,
@@ -276,6 +291,7 @@ impl Service {
             options: RequestOptions::default().with_tls(tls),
             origin: self.origin.clone(),
             turn: FIRST.fetch_add(1, Ordering::Relaxed),
+            lenient: self.lenient.load(Ordering::Relaxed),
             cookies: BTreeMap::new(),
         }
     }
@@ -318,6 +334,8 @@ pub struct Balanced {
     options: RequestOptions,
     pub origin: String,
     turn: usize,
+    /// Whether servers may say that they cannot just now: then nobody knows whether a request was done.
+    pub lenient: bool,
     pub cookies: BTreeMap<String, String>,
 }
 
@@ -357,6 +375,11 @@ impl Balanced {
                 Ok::<_, ClientError>((head, body))
             });
             match sent {
+                Ok((head, _)) if self.lenient && head.status.is_server_error() => {
+                    if again == Again::No {
+                        return None;
+                    }
+                }
                 Ok((head, Some(body))) => {
                     self.keep(&head.headers);
                     return Some(Answer {
@@ -409,7 +432,7 @@ impl Balanced {
         self.send(again, &Method::POST, target, &headers, &oauth2::form(&all))
     }
 
-    /// A call of a client that proves itself with a fresh assertion.
+    /// A call of a client that proves itself with an assertion: a fresh one each time, as it is taken once.
     pub fn call(
         &mut self,
         again: Again,
@@ -417,17 +440,24 @@ impl Balanced {
         path: &str,
         parameters: &[(&str, &str)],
     ) -> Option<Answer> {
-        let id = unique("jti");
-        let now = OffsetDateTime::now_utc();
-        let proof =
-            oauth2::client_authentication(&peer.key, &peer.id, &self.origin, &id, now).unwrap();
-        let mut all: Vec<(&str, &str)> = proof
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
-            .collect();
-        all.extend(parameters);
-        let form = [("content-type", "application/x-www-form-urlencoded")];
-        self.send(again, &Method::POST, path, &form, &oauth2::form(&all))
+        for _ in 0..if again == Again::Yes { 20 } else { 1 } {
+            let id = unique("jti");
+            let now = OffsetDateTime::now_utc();
+            let proof =
+                oauth2::client_authentication(&peer.key, &peer.id, &self.origin, &id, now).unwrap();
+            let mut all: Vec<(&str, &str)> = proof
+                .iter()
+                .map(|(name, value)| (*name, value.as_str()))
+                .collect();
+            all.extend(parameters);
+            let form = [("content-type", "application/x-www-form-urlencoded")];
+            let body = oauth2::form(&all);
+            let answer = self.send(Again::No, &Method::POST, path, &form, &body);
+            if answer.is_some() {
+                return answer;
+            }
+        }
+        None
     }
 }
 

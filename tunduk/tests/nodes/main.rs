@@ -137,6 +137,27 @@ fn servers_are_killed_and_nothing_accepted_is_lost_or_doubled() {
 
 #[test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
+fn connections_to_the_database_break_and_nothing_accepted_is_lost_or_doubled() {
+    let country = Country::new("broken");
+    for service in country.services() {
+        service.lenient.store(true, Ordering::Relaxed);
+    }
+    let counted = country.under_load(|| {
+        for _ in 0..kills() {
+            sleep(Duration::from_millis(700));
+            country.ground.break_connections();
+        }
+        sleep(Duration::from_millis(700));
+    });
+    for service in country.services() {
+        service.lenient.store(false, Ordering::Relaxed);
+    }
+    country.check(&counted);
+    country.people.all_are_signed_in(&country.identity);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
 fn servers_are_replaced_one_after_another_and_sessions_live_on() {
     let country = Country::new("upgraded");
     let counted = country.under_load(|| {
