@@ -44,6 +44,13 @@ const LOOK_UPS: &str = "SELECT at, client, officer, purpose, service, query_id, 
      WHERE number = $1 ORDER BY id DESC LIMIT $2";
 const KEEP_IMAGE: &str = "INSERT INTO image (id, bytes) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const IMAGE: &str = "SELECT bytes FROM image WHERE id = $1";
+const ENTERED: &str = "SELECT act, digest FROM entered WHERE office = $1 AND reference = $2";
+const TAKE_TURN: &str = "INSERT INTO subscriber (client, told, holder, held_until) \
+     VALUES ($1, (SELECT coalesce(max(id), 0) FROM act), $2, $4) \
+     ON CONFLICT (client) DO UPDATE SET holder = $2, held_until = $4 \
+     WHERE subscriber.holder = $2 OR subscriber.held_until <= $3 RETURNING told";
+const TOLD: &str =
+    "UPDATE subscriber SET told = $3 WHERE client = $1 AND holder = $2 RETURNING told";
 const NOTICES: &str = "SELECT id, act, given_up, kept FROM notice \
      WHERE client = $1 AND id > $2 ORDER BY id LIMIT $3";
 
@@ -114,6 +121,39 @@ impl Register for PostgresRegister {
     fn enter(&self, decided: &Decided) -> Result<Act, StoreError> {
         self.connections
             .with(|connection| enter(connection, decided))
+    }
+
+    fn enter_once(&self, decided: &Decided, digest: [u8; 32]) -> Result<Option<Act>, StoreError> {
+        self.connections
+            .with(|connection| enter_once(connection, decided, &digest))
+    }
+
+    fn entered(
+        &self,
+        office: &str,
+        reference: &str,
+    ) -> Result<Option<(ActId, Vec<u8>)>, StoreError> {
+        let rows = self.query(ENTERED, &[&office, &reference])?;
+        Ok(rows
+            .first()
+            .map(|row| (ActId(unsigned(row.get(0))), row.get(1))))
+    }
+
+    fn take_turn(
+        &self,
+        subscriber: &str,
+        server: &str,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<Option<ActId>, StoreError> {
+        let values = (microseconds(now), microseconds(until));
+        let rows = self.query(TAKE_TURN, &[&subscriber, &server, &values.0, &values.1])?;
+        Ok(rows.first().map(|row| ActId(unsigned(row.get(0)))))
+    }
+
+    fn told(&self, subscriber: &str, server: &str, up_to: ActId) -> Result<bool, StoreError> {
+        let rows = self.query(TOLD, &[&subscriber, &server, &integer(up_to.0)])?;
+        Ok(rows.len() == 1)
     }
 
     fn load(
@@ -244,7 +284,44 @@ impl Register for PostgresRegister {
 fn enter(connection: &mut Connection, decided: &Decided) -> Result<Act, StoreError> {
     let mut transaction = connection.client.transaction().map_err(unavailable)?;
     let last = lock(&mut transaction).map_err(unavailable)?;
-    check_basis(&mut transaction, decided)?;
+    let act = write(&mut transaction, last, decided)?;
+    transaction.commit().map_err(unavailable)?;
+    Ok(act)
+}
+
+fn enter_once(
+    connection: &mut Connection,
+    decided: &Decided,
+    digest: &[u8],
+) -> Result<Option<Act>, StoreError> {
+    let entry = decided.entry();
+    let (office, reference) = (&entry.officer.office, &entry.reference);
+    let mut transaction = connection.client.transaction().map_err(unavailable)?;
+    let last = lock(&mut transaction).map_err(unavailable)?;
+    let used = transaction
+        .query(ENTERED, &[office, reference])
+        .map_err(unavailable)?;
+    if !used.is_empty() {
+        return Ok(None);
+    }
+    let act = write(&mut transaction, last, decided)?;
+    transaction
+        .execute(
+            "INSERT INTO entered (office, reference, act, digest) VALUES ($1, $2, $3, $4)",
+            &[office, reference, &integer(act.id.0), &digest],
+        )
+        .map_err(unavailable)?;
+    transaction.commit().map_err(unavailable)?;
+    Ok(Some(act))
+}
+
+/// Writes an act after the last one, if the records that it was decided on have not changed.
+fn write(
+    transaction: &mut Transaction<'_>,
+    last: u64,
+    decided: &Decided,
+) -> Result<Act, StoreError> {
+    check_basis(transaction, decided)?;
     let act = Act {
         id: ActId(last + 1),
         entered_at: stored_moment(decided.at()),
@@ -274,13 +351,12 @@ fn enter(connection: &mut Connection, decided: &Decided) -> Result<Act, StoreErr
         let keys = record(number, &rows)?
             .map(|record| keys_of_record(&record))
             .unwrap_or_default();
-        let pairs = words.pairs(&mut transaction, &keys).map_err(unavailable)?;
-        find_under(&mut transaction, digits(number), &pairs).map_err(unavailable)?;
+        let pairs = words.pairs(transaction, &keys).map_err(unavailable)?;
+        find_under(transaction, digits(number), &pairs).map_err(unavailable)?;
     }
     if let Some((kept, given_up)) = merge_of(&act.entry) {
-        tell_users(&mut transaction, &act, kept, given_up).map_err(unavailable)?;
+        tell_users(transaction, &act, kept, given_up).map_err(unavailable)?;
     }
-    transaction.commit().map_err(unavailable)?;
     Ok(act)
 }
 

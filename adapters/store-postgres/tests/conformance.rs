@@ -79,6 +79,18 @@ fn pictures_are_kept() {
 }
 
 #[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn an_office_enters_an_act_once() {
+    in_a_database("office", suite::an_office_enters_an_act_once);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: cargo xtask test"]
+fn subscribers_are_told_in_turn() {
+    in_a_database("subscribers", suite::subscribers_are_told_in_turn);
+}
+
+#[test]
 fn a_connection_string_that_is_none_is_not_repeated() {
     let refused = PostgresRegister::open("password=secret nonsense").map(|_| ());
     let Err(StoreError::Unavailable(said)) = refused else {

@@ -102,33 +102,80 @@ impl Register for SqliteRegister {
     fn enter(&self, decided: &Decided) -> Result<Act, StoreError> {
         let mut writer = self.writer();
         let transaction = begin(&mut writer)?;
-        for (number, last) in decided.basis() {
-            let found = last_act_about(&transaction, *number).map_err(unavailable)?;
-            if found != *last {
-                return Err(StoreError::Conflict(*number));
-            }
-        }
-        let id = last_act(&transaction).map_err(unavailable)?;
-        let act = Act {
-            id: ActId(id.0 + 1),
-            entered_at: stored_moment(decided.at()),
-            entry: decided.entry().clone(),
-        };
-        let people = act.entry.people();
-        write_act(&transaction, &act, &people)?;
-        let mut words = Words::default();
-        for number in people {
-            let rows = acts_about(&transaction, number).map_err(unavailable)?;
-            let keys = record(number, rows)?.map(|record| keys_of_record(&record));
-            words
-                .replace(&transaction, number, &keys.unwrap_or_default())
-                .map_err(unavailable)?;
-        }
-        if let Some((kept, given_up)) = merge_of(&act.entry) {
-            tell_users(&transaction, &act, kept, given_up).map_err(unavailable)?;
-        }
+        let act = enter(&transaction, decided)?;
         transaction.commit().map_err(unavailable)?;
         Ok(act)
+    }
+
+    fn enter_once(&self, decided: &Decided, digest: [u8; 32]) -> Result<Option<Act>, StoreError> {
+        let (office, reference) = once(decided);
+        let mut writer = self.writer();
+        let transaction = begin(&mut writer)?;
+        if entered(&transaction, office, reference)
+            .map_err(unavailable)?
+            .is_some()
+        {
+            return Ok(None);
+        }
+        let act = enter(&transaction, decided)?;
+        transaction
+            .prepare_cached(
+                "INSERT INTO entered (office, reference, act, digest) VALUES (?, ?, ?, ?)",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    office,
+                    reference,
+                    integer(act.id.0),
+                    digest.as_slice()
+                ])
+            })
+            .map_err(unavailable)?;
+        transaction.commit().map_err(unavailable)?;
+        Ok(Some(act))
+    }
+
+    fn entered(
+        &self,
+        office: &str,
+        reference: &str,
+    ) -> Result<Option<(ActId, Vec<u8>)>, StoreError> {
+        self.read(|connection| entered(connection, office, reference))
+    }
+
+    fn take_turn(
+        &self,
+        subscriber: &str,
+        server: &str,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<Option<ActId>, StoreError> {
+        let writer = self.writer();
+        let taken = writer
+            .prepare_cached(
+                "INSERT INTO subscriber (client, told, holder, held_until) \
+                 VALUES (?1, (SELECT coalesce(max(id), 0) FROM act), ?2, ?4) \
+                 ON CONFLICT (client) DO UPDATE SET holder = ?2, held_until = ?4 \
+                 WHERE holder = ?2 OR held_until <= ?3 RETURNING told",
+            )
+            .and_then(|mut statement| {
+                let values = params![subscriber, server, microseconds(now), microseconds(until)];
+                statement
+                    .query_row(values, |row| row.get::<_, i64>(0))
+                    .optional()
+            })
+            .map_err(unavailable)?;
+        Ok(taken.map(|act| ActId(unsigned(act))))
+    }
+
+    fn told(&self, subscriber: &str, server: &str, up_to: ActId) -> Result<bool, StoreError> {
+        self.writer()
+            .prepare_cached("UPDATE subscriber SET told = ?3 WHERE client = ?1 AND holder = ?2")
+            .and_then(|mut statement| {
+                statement.execute(params![subscriber, server, integer(up_to.0)])
+            })
+            .map(|changed| changed == 1)
+            .map_err(unavailable)
     }
 
     fn load(
@@ -314,6 +361,55 @@ impl Register for SqliteRegister {
             })
             .collect()
     }
+}
+
+/// Writes an act, if the records that it was decided on have not changed.
+fn enter(transaction: &Transaction<'_>, decided: &Decided) -> Result<Act, StoreError> {
+    for (number, last) in decided.basis() {
+        let found = last_act_about(transaction, *number).map_err(unavailable)?;
+        if found != *last {
+            return Err(StoreError::Conflict(*number));
+        }
+    }
+    let id = last_act(transaction).map_err(unavailable)?;
+    let act = Act {
+        id: ActId(id.0 + 1),
+        entered_at: stored_moment(decided.at()),
+        entry: decided.entry().clone(),
+    };
+    let people = act.entry.people();
+    write_act(transaction, &act, &people)?;
+    let mut words = Words::default();
+    for number in people {
+        let rows = acts_about(transaction, number).map_err(unavailable)?;
+        let keys = record(number, rows)?.map(|record| keys_of_record(&record));
+        words
+            .replace(transaction, number, &keys.unwrap_or_default())
+            .map_err(unavailable)?;
+    }
+    if let Some((kept, given_up)) = merge_of(&act.entry) {
+        tell_users(transaction, &act, kept, given_up).map_err(unavailable)?;
+    }
+    Ok(act)
+}
+
+/// The office and the reference of an entry, by which it is entered once.
+fn once(decided: &Decided) -> (&str, &str) {
+    let entry = decided.entry();
+    (&entry.officer.office, &entry.reference)
+}
+
+fn entered(
+    connection: &Connection,
+    office: &str,
+    reference: &str,
+) -> rusqlite::Result<Option<(ActId, Vec<u8>)>> {
+    connection
+        .prepare_cached("SELECT act, digest FROM entered WHERE office = ? AND reference = ?")?
+        .query_row([office, reference], |row| {
+            Ok((ActId(unsigned(row.get(0)?)), row.get(1)?))
+        })
+        .optional()
 }
 
 type StoredAct = (i64, i64, String);

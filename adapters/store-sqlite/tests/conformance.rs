@@ -45,6 +45,16 @@ fn pictures_are_kept() {
 }
 
 #[test]
+fn an_office_enters_an_act_once() {
+    in_a_file(suite::an_office_enters_an_act_once);
+}
+
+#[test]
+fn subscribers_are_told_in_turn() {
+    in_a_file(suite::subscribers_are_told_in_turn);
+}
+
+#[test]
 fn many_are_loaded() {
     in_a_file(suite::many_are_loaded);
 }

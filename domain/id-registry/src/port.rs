@@ -113,6 +113,42 @@ pub trait Register: Records<Error = StoreError> + Send + Sync {
     /// See [`StoreError`]; then nothing was entered.
     fn enter(&self, decided: &Decided) -> Result<Act, StoreError>;
 
+    /// Enters an act as [`Register::enter`] does, if its office has entered none with this reference yet. `digest` tells
+    /// what the office sent. None: the reference is used; [`Register::entered`] tells by which act.
+    ///
+    /// # Errors
+    /// As [`Register::enter`].
+    fn enter_once(&self, decided: &Decided, digest: [u8; 32]) -> Result<Option<Act>, StoreError>;
+
+    /// The act that an office entered under a reference, with the digest of what it sent.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn entered(
+        &self,
+        office: &str,
+        reference: &str,
+    ) -> Result<Option<(ActId, Vec<u8>)>, StoreError>;
+
+    /// Takes the turn to tell a subscriber, for one of several servers over one database, until a moment; gives the act
+    /// up to which it was told. A new subscriber is told what comes after now. None while another server has the turn.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn take_turn(
+        &self,
+        subscriber: &str,
+        server: &str,
+        now: OffsetDateTime,
+        until: OffsetDateTime,
+    ) -> Result<Option<ActId>, StoreError>;
+
+    /// Remembers that a subscriber was told everything up to an act; false if another server has the turn.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn told(&self, subscriber: &str, server: &str, up_to: ActId) -> Result<bool, StoreError>;
+
     /// Enters many acts about newcomers at once: all of them or none. Tells `progress` how many are written.
     ///
     /// # Errors

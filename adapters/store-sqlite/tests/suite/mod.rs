@@ -362,6 +362,61 @@ pub fn pictures_are_kept(open: Open<'_>) {
     assert_eq!(again.look_ups(person, 9).unwrap(), [look_up]);
 }
 
+/// An office's act is entered once under its number, also when several servers get the message at one time.
+pub fn an_office_enters_an_act_once(open: Open<'_>) {
+    const SERVERS: usize = 4;
+    let register = open();
+    let register = register.as_ref();
+    let person = adult(register, "11505198500001", "Асанова", "Айгүл");
+    let event = Event::NameChange {
+        person,
+        names: names("Асанова", "Айжан"),
+    };
+    let decided = decided(register, event, NOON).unwrap();
+    let (office, reference) = ("zags-1", "KG-1/26");
+    assert_eq!(register.entered(office, reference).unwrap(), None);
+    let start = Barrier::new(SERVERS);
+    let acts: Vec<Act> = std::thread::scope(|scope| {
+        let servers: Vec<_> = (0..SERVERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    start.wait();
+                    register.enter_once(&decided, [7; 32]).unwrap()
+                })
+            })
+            .collect();
+        let all = servers.into_iter().filter_map(|one| one.join().unwrap());
+        all.collect()
+    });
+    assert_eq!(acts.len(), 1);
+    let expected = Some((acts[0].id, vec![7; 32]));
+    assert_eq!(open().entered(office, reference).unwrap(), expected);
+    assert_eq!(open().entered("zags-2", reference).unwrap(), None);
+    assert_eq!(register.last_act().unwrap(), ActId(2));
+}
+
+/// One server at a time tells a subscriber; what it was told is remembered.
+pub fn subscribers_are_told_in_turn(open: Open<'_>) {
+    let (register, other) = (open(), open());
+    adult(register.as_ref(), "11505198500001", "Асанова", "Айгүл");
+    let minute = Duration::minutes(1);
+    let turn = |register: &dyn Register, server: &str, now| {
+        register
+            .take_turn("KG/GOV/1/a", server, now, now + minute)
+            .unwrap()
+    };
+    let (register, other) = (register.as_ref(), other.as_ref());
+    assert_eq!(turn(register, "one", NOON), Some(ActId(1)));
+    assert_eq!(turn(other, "two", NOON), None);
+    assert!(register.told("KG/GOV/1/a", "one", ActId(5)).unwrap());
+    assert!(!other.told("KG/GOV/1/a", "two", ActId(9)).unwrap());
+    assert_eq!(turn(register, "one", NOON + minute / 2), Some(ActId(5)));
+    assert_eq!(turn(other, "two", NOON + minute), None);
+    // The first server is gone.
+    assert_eq!(turn(other, "two", NOON + minute * 2), Some(ActId(5)));
+    assert!(!register.told("KG/GOV/1/a", "one", ActId(6)).unwrap());
+}
+
 /// Many people come at once: all or none.
 pub fn many_are_loaded(open: Open<'_>) {
     const HOUSEHOLDS: u32 = 2100;

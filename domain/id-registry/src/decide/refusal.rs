@@ -57,7 +57,7 @@ pub enum Refusal {
         "the marital status of {0} changed on {1}, after the day of this act; reverse that act first"
     )]
     StatusIsLater(PersonalNumber, Date),
-    #[error("{0} has the father {1}; a court's decision must say that it is instead of him")]
+    #[error("{0} has a father; a court's decision must say instead of whom another one is")]
     HasFather(PersonalNumber, PersonalNumber),
     #[error("the father of {0} is not the one that the act says")]
     OtherFather(PersonalNumber),
