@@ -283,7 +283,9 @@ impl Service {
                 .with_hosts(hosts)
         });
         Balanced {
-            runtime: tokio::runtime::Builder::new_current_thread()
+            // A thread of its own sees between requests that a server closed a kept connection.
+            runtime: tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
                 .enable_all()
                 .build()
                 .unwrap(),

