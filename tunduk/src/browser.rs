@@ -150,6 +150,16 @@ impl Page {
         fields
     }
 
+    /// The first link that begins like this.
+    #[must_use]
+    pub fn link(&self, begin: &str) -> Option<String> {
+        let html = self.text();
+        html.split("<a")
+            .skip(1)
+            .filter_map(|link| attribute(link.split('>').next()?, "href"))
+            .find(|link| link.starts_with(begin))
+    }
+
     /// The text of the first `code` element.
     #[must_use]
     pub fn code(&self) -> Option<String> {

@@ -139,6 +139,13 @@ impl Country {
         &self.authority
     }
 
+    /// By what a Chromium can be told to trust it: SHA-256 of the authority's key, in base64.
+    #[must_use]
+    pub fn authority_pin(&self) -> String {
+        let key = self.authority.public_key().spki_der();
+        csc::to_base64(pki::DigestAlgorithm::Sha256.digest(key).as_ref())
+    }
+
     /// Where the processes' logs are.
     #[must_use]
     pub fn logs(&self) -> PathBuf {

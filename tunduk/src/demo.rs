@@ -1,15 +1,16 @@
 //! `tunduk demo`: a country in one command.
 
 use std::fs::{File, TryLockError};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::compose::Country;
-use crate::instance::{DEFAULT, Instance};
+use crate::instance::{BANK, DEFAULT, IDENTITY, Instance, SIGNING};
 use crate::narrator::Narrator;
 use crate::running::Running;
-use crate::story::Story;
+use crate::story::{Invitation, People, Story};
 
 /// Name of the instance's description in the state directory.
 const INSTANCE_FILE: &str = "instance.toml";
@@ -80,15 +81,17 @@ pub async fn run(
         outcome = story.tell() => Some(outcome),
         () = &mut stop => None,
     };
-    let Some(outcome) = outcome else {
+    let Some((outcome, people)) = outcome else {
         running.stop().await;
         return Ok(false);
     };
     if !arguments.once {
         invite(&country, &narrator);
+        let guests = host(&country, &narrator, people);
         tokio::select! {
             biased;
             () = &mut stop => {}
+            () = guests => {}
             what = running.broken() => {
                 running.stop().await;
                 return Err(DemoError::Failed(format!("{what}; its log is in {}", country.logs().display())));
@@ -188,4 +191,46 @@ fn invite(country: &Country, narrator: &Narrator) {
             ));
         }
     }
+}
+
+/// Lets somebody at a browser in, and stays at the desk for them. Never ends.
+async fn host(country: &Country, narrator: &Narrator, people: Option<People<'_>>) {
+    if let Some(mut people) = people {
+        match people.invite().await {
+            Ok(invitation) => {
+                explain(country, narrator, &invitation);
+                people.attend(&invitation).await;
+                narrator.say("The officer confirmed your key for signatures.");
+            }
+            Err(error) => narrator.say(&format!("Nobody can be let in: {error}")),
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+/// What somebody at a browser does.
+fn explain(country: &Country, narrator: &Narrator, invitation: &Invitation) {
+    let state = country.state.display();
+    let (id, sign, bank) = (IDENTITY.origin(), SIGNING.origin(), BANK.origin());
+    // Browsers find names below localhost at 127.0.0.1 by themselves.
+    let elsewhere = country.instance.sites.as_ref().map(|sites| sites.address);
+    let elsewhere = elsewhere.filter(|address| *address != IpAddr::from([127, 0, 0, 1]));
+    let map = elsewhere.map_or_else(String::new, |address| {
+        format!(" --host-resolver-rules=\"MAP *.localhost {address}\"")
+    });
+    narrator.say(&format!(
+        "\nOr be {}, number {}, in a browser on this machine:\n\
+           \u{20} 1. Let it trust the country's authority, {state}/trust/ca.pem; for example:\n\
+           \u{20}    chromium --user-data-dir={state}/browser --ignore-certificate-errors-spki-list={}{map} {bank}/\n\
+           \u{20} 2. {id}/first-key makes your passkey, by the code {}\n\
+           \u{20} 3. {sign}/enrol makes your key for signatures, by the code {}; confirm it, and the officer confirms, too\n\
+           \u{20} 4. {bank}/ lends you money\n\
+         Both codes are good for half an hour. Without a fingerprint reader, Chromium's developer tools have a virtual\n\
+         authenticator (More tools, WebAuthn).",
+        invitation.name,
+        invitation.number,
+        country.authority_pin(),
+        invitation.ticket,
+        invitation.code,
+    ));
 }

@@ -23,7 +23,7 @@ use crate::random;
 use crate::running::Running;
 use crate::tampered::Interceptor;
 
-use people::People;
+pub use people::{Invitation, People};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -58,9 +58,9 @@ pub struct Outcome {
 }
 
 /// The story of a running country.
-pub struct Story<'a> {
+pub struct Story<'a, 'r> {
     country: &'a Country,
-    running: &'a mut Running,
+    running: &'r mut Running,
     narrator: &'a Narrator,
     consumer: Consumer,
     population: Population,
@@ -75,14 +75,14 @@ struct Told {
     server: String,
 }
 
-impl<'a> Story<'a> {
+impl<'a, 'r> Story<'a, 'r> {
     /// Prepares to tell the story of `country`, whose servers run.
     ///
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(
         country: &'a Country,
-        running: &'a mut Running,
+        running: &'r mut Running,
         narrator: &'a Narrator,
     ) -> Result<Self, String> {
         Ok(Self {
@@ -96,8 +96,8 @@ impl<'a> Story<'a> {
         })
     }
 
-    /// Tells it, a line per step.
-    pub async fn tell(mut self) -> Outcome {
+    /// Tells it, a line per step; gives the people in it, if there are sites that they use.
+    pub async fn tell(mut self) -> (Outcome, Option<People<'a>>) {
         let mut outcome = Outcome { failed: 0 };
         for name in STEPS {
             let ended = match name {
@@ -123,7 +123,7 @@ impl<'a> Story<'a> {
             };
             self.say_how(name, ended, &mut outcome);
         }
-        outcome
+        (outcome, people)
     }
 
     fn say_how(&self, name: &str, ended: Step, outcome: &mut Outcome) {

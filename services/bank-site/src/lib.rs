@@ -418,7 +418,7 @@ impl BankSite {
                 name: person.name().to_owned(),
                 number: person.number().as_str().to_owned(),
             }),
-            most: money(i64::from(*AMOUNTS.end()) * 100),
+            most: money(i64::from(*AMOUNTS.end()) * 100).replace(",00", ""),
             amount: typed.0,
             months: typed.1,
             contracts: &rows,
@@ -660,11 +660,14 @@ impl BankSite {
         })
         .await?
         .map_err(|error| Problem::ours(&error))?;
+        // What the person reads at the signing service.
+        let title = self.texts.find(call.language(), "deed-title", None);
+        let named = format!("{} {}", title.unwrap_or_default(), contract.file_name());
         let (location, asked) = self
             .signing
             .ask(
                 &credential.id,
-                &contract.file_name(),
+                &named,
                 prepared.digest().as_ref(),
                 call.language().code(),
                 call.now,

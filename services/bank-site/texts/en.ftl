@@ -1,7 +1,7 @@
 service-name = People's bank
 footer = A bank of the demonstration country. It lends nobody any money.
 home-title = A loan, signed on your phone
-home-intro = Borrow { $value }. You read the agreement, sign it with your electronic signature, and that is all.
+home-intro = Borrow up to { $value }. You read the agreement, sign it with your electronic signature, and that is all.
 home-how-title = How it works
 home-how-1 = Sign in with the state's sign-in. The bank learns your name and number, and asks you first.
 home-how-2 = Choose an amount and a time, and read the agreement.

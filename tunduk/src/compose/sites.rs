@@ -156,7 +156,9 @@ fn certified(folder: &Path, names: &[&str], sites: &Sites, trust: &Trust) -> Res
     // Left by an attempt that was cut short: nobody has seen what it is for.
     let _ = std::fs::remove_file(&secret);
     write_secret(&secret, pki::pem::encode(&pkcs8, "PRIVATE KEY").as_bytes())?;
-    write(&certificate, issued.to_pem().as_bytes())
+    // With the authority's own, so that a browser can be told to trust this one key.
+    let chain = format!("{}{}", issued.to_pem(), trust.authority().to_pem());
+    write(&certificate, chain.as_bytes())
 }
 
 fn settings(folder: &Path, name: &str, settings: &impl Serialize) -> Result<(), String> {

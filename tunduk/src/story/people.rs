@@ -27,6 +27,8 @@ pub const STEPS: [&str; 6] = [
 const OFFICERS: [u32; 2] = [20_001, 20_002];
 /// The resident who borrows money in the first telling; each telling has the next one.
 const FIRST_BORROWER: u32 = 30_001;
+/// The first resident whom somebody at a browser may play.
+const FIRST_GUEST: u32 = 40_001;
 const OFFICE: &str = "Bishkek, Chuy avenue 1";
 
 /// Somebody with a browser and a phone.
@@ -50,8 +52,23 @@ struct Found {
     contract: Option<PathBuf>,
 }
 
+/// Somebody at a browser of their own who was let in.
+#[derive(Debug)]
+pub struct Invitation {
+    /// Whose part the guest plays.
+    pub name: String,
+    /// The number.
+    pub number: PersonalNumber,
+    /// The code for the first passkey at the identity provider.
+    pub ticket: String,
+    /// The code for the first key at the signing service.
+    pub code: String,
+    /// The officer's page about the latter.
+    case: String,
+}
+
 /// People of the story.
-pub(super) struct People<'a> {
+pub struct People<'a> {
     country: &'a Country,
     narrator: &'a Narrator,
     sites: &'a Sites,
@@ -77,6 +94,65 @@ fn expect(page: Page, fits: impl FnOnce(&Page) -> bool, what: &str) -> Result<Pa
 }
 
 impl<'a> People<'a> {
+    /// Lets somebody at a browser of their own play a resident whom nobody has played yet: an officer at both desks gives
+    /// out the codes.
+    ///
+    /// # Errors
+    /// In words.
+    pub async fn invite(&mut self) -> Result<Invitation, String> {
+        let officer = self.officers.first_mut().ok_or("there is no officer")?;
+        let folder = self.country.state.join("people");
+        for index in FIRST_GUEST.. {
+            let person = Population::demonstration()
+                .person(index)
+                .ok_or("there are no more residents")?;
+            let guest = folder.join(format!("{}-guest", person.number));
+            if guest.exists() {
+                continue;
+            }
+            std::fs::write(&guest, "").map_err(|error| error.to_string())?;
+            let ticket = ticket(officer, &person).await?;
+            let (code, case) = case(officer, &person).await?;
+            return Ok(Invitation {
+                name: name(&person),
+                number: person.number,
+                ticket,
+                code,
+                case,
+            });
+        }
+        Err("there are no more residents".to_owned())
+    }
+
+    /// The officer stays at the desk until the guest's key is made, and confirms it.
+    pub async fn attend(&mut self, invitation: &Invitation) {
+        let Some(officer) = self.officers.first_mut() else {
+            return;
+        };
+        loop {
+            tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            let Ok(page) = officer.browser.open(&invitation.case).await else {
+                continue;
+            };
+            let Some(approve) = page.action("/approve/", "") else {
+                continue;
+            };
+            let browser = &mut officer.browser;
+            let confirmed = browser
+                .submit_with_phone(&page, &approve, &[], &officer.signing)
+                .await;
+            match confirmed {
+                Ok(page) if page.status.is_success() => return,
+                Ok(page) => self
+                    .narrator
+                    .say(&format!("  the officer could not confirm: {}", page.said())),
+                Err(error) => self
+                    .narrator
+                    .say(&format!("  the officer could not confirm: {error}")),
+            }
+        }
+    }
+
     pub(super) fn new(country: &'a Country, narrator: &'a Narrator, sites: &'a Sites) -> Self {
         Self {
             country,
@@ -445,23 +521,24 @@ impl Human {
     }
 }
 
-/// The officer hands out a code, and the phone makes its key for signing in.
-async fn first_key(officer: &mut Human, human: &mut Human) -> Result<(), String> {
+/// The officer compares the portrait and hands out a code for a first key.
+async fn ticket(officer: &mut Human, person: &Resident) -> Result<String, String> {
     let desk = officer
         .browser
         .open(&format!("{}/desk", IDENTITY.origin()))
         .await?;
-    let fields = [
-        ("number", human.person.number.as_str()),
-        ("compared", "yes"),
-    ];
+    let fields = [("number", person.number.as_str()), ("compared", "yes")];
     let page = officer
         .browser
         .submit(&desk, "/desk/ticket", &fields)
         .await?;
-    let ticket = page
-        .shown("shown-code")
-        .ok_or_else(|| format!("the desk gives no code: {}", page.said()))?;
+    page.shown("shown-code")
+        .ok_or_else(|| format!("the desk gives no code: {}", page.said()))
+}
+
+/// The phone makes its key for signing in, by a code from the officer.
+async fn first_key(officer: &mut Human, human: &mut Human) -> Result<(), String> {
+    let ticket = ticket(officer, &human.person).await?;
     let Human {
         browser, identity, ..
     } = human;
@@ -474,16 +551,16 @@ async fn first_key(officer: &mut Human, human: &mut Human) -> Result<(), String>
     expect(page, |page| page.url.ends_with("/account"), "no first key").map(|_| ())
 }
 
-/// The officer opens a case, the phone makes its key for signatures, and both confirm.
-async fn first_signing_key(officer: &mut Human, human: &mut Human) -> Result<(), String> {
+/// The officer opens a case for a first key that signs; gives its code, and the officer's page about it.
+async fn case(officer: &mut Human, person: &Resident) -> Result<(String, String), String> {
     let desk = officer
         .browser
         .open(&format!("{}/desk", SIGNING.origin()))
         .await?;
     let fields = [
-        ("number", human.person.number.as_str()),
-        ("surname", human.person.family_name.cyrillic.as_str()),
-        ("given_name", human.person.given_name.cyrillic.as_str()),
+        ("number", person.number.as_str()),
+        ("surname", person.family_name.cyrillic.as_str()),
+        ("given_name", person.given_name.cyrillic.as_str()),
         ("reference", "2026-11-25/17"),
         ("compared", "yes"),
     ];
@@ -491,9 +568,15 @@ async fn first_signing_key(officer: &mut Human, human: &mut Human) -> Result<(),
         .browser
         .submit(&desk, "/desk/enrol", &fields)
         .await?;
-    let code = case
-        .shown("shown-code")
-        .ok_or_else(|| format!("the desk gives no code: {}", case.said()))?;
+    match (case.shown("shown-code"), case.link("/desk/case/")) {
+        (Some(code), Some(place)) => Ok((code, format!("{}{place}", SIGNING.origin()))),
+        _ => Err(format!("the desk gives no code: {}", case.said())),
+    }
+}
+
+/// The phone makes its key for signatures by a code from the officer, and both confirm.
+async fn first_signing_key(officer: &mut Human, human: &mut Human) -> Result<(), String> {
+    let (code, _) = case(officer, &human.person).await?;
     let Human {
         browser, signing, ..
     } = human;
