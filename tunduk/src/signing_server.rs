@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::signing_server::{Authority, Client, Clients, Duty, RemoteAuthority, SigningServer};
+use ::signing_server::{Authority, Client, Clients, Duty, RemoteAuthority, SigningServer, Stamps};
 use clap::{Args, Subcommand};
 use config::{
     AuthoritySettings, ClientDuty, SigningClientSettings, SigningServerSettings, make_secret,
@@ -21,6 +21,7 @@ use tokio::runtime::Handle;
 use transport::{
     HttpClient, PoolLimits, RequestOptions, ServeLimits, raise_file_limit, serve_https,
 };
+use validation_data::Sources;
 use zeroize::Zeroizing;
 
 use crate::serving;
@@ -322,6 +323,10 @@ fn compose(settings: &SigningServerSettings) -> Result<SigningServer, String> {
     let http = HttpClient::new(PoolLimits::default())
         .map_err(text)?
         .with_hosts(settings.hosts.clone());
+    let stamps = settings.time_stamping.as_ref().map(|address| {
+        let sources = Sources::new(http.clone(), address, None);
+        Stamps::new(sources, Handle::current())
+    });
     let authority = match (&settings.authority, chain.first()) {
         (Some(known), Some(issuer)) => Some(authority(known, issuer.clone(), http)?),
         _ => None,
@@ -331,14 +336,18 @@ fn compose(settings: &SigningServerSettings) -> Result<SigningServer, String> {
         .iter()
         .map(client)
         .collect::<Result<Vec<_>, _>>()?;
-    SigningServer::new(
+    let server = SigningServer::new(
         signing,
         Clients::new(clients),
         &settings.origin,
         chain,
         authority,
     )
-    .map_err(text)
+    .map_err(text)?;
+    Ok(match stamps {
+        Some(stamps) => server.with_time_stamps(stamps),
+        None => server,
+    })
 }
 
 async fn serve(

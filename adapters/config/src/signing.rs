@@ -27,6 +27,7 @@ struct File {
     authorities: PathBuf,
     card_authorities: Option<PathBuf>,
     authority: Option<FileAuthority>,
+    time_stamping: Option<String>,
     #[serde(default)]
     hosts: BTreeMap<String, IpAddr>,
     #[serde(default, rename = "client")]
@@ -116,6 +117,8 @@ pub struct SigningServerSettings {
     pub card_authorities: Option<PathBuf>,
     /// Who certifies people's keys; none: nobody is enrolled here.
     pub authority: Option<AuthoritySettings>,
+    /// Address of the time-stamping authority; none: signatures get no time-stamps here.
+    pub time_stamping: Option<String>,
     /// Addresses of hosts that are called, where the system's names are not to be asked.
     pub hosts: BTreeMap<String, IpAddr>,
     /// Who may call.
@@ -255,6 +258,7 @@ impl SigningServerSettings {
             authorities: at(file.authorities),
             card_authorities: file.card_authorities.map(at),
             authority,
+            time_stamping: file.time_stamping,
             hosts: file.hosts,
             clients,
         })

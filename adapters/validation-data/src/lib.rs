@@ -67,14 +67,18 @@ impl Sources {
         }
     }
 
-    /// Asks for a time-stamp. It answers this request; whether its authority is one to trust is for the verifier.
+    /// Asks for a time-stamp, with a random nonce if the request has none. It answers this request; whether its authority is one to trust is for the verifier.
     ///
     /// # Errors
     /// [`SourceError::Answer`].
     pub async fn stamp(&self, request: tsp::Request) -> Result<Token, SourceError> {
-        let mut nonce = [0; 16];
-        getrandom::fill(&mut nonce).map_err(|_| SourceError::Random)?;
-        let request = request.with_nonce(&nonce);
+        let request = if request.nonce.is_some() {
+            request
+        } else {
+            let mut nonce = [0; 16];
+            getrandom::fill(&mut nonce).map_err(|_| SourceError::Random)?;
+            request.with_nonce(&nonce)
+        };
         let url = self.time_stamping.as_str();
         let failed = |reason: &dyn std::fmt::Display| SourceError::Answer {
             what: "the time-stamp".to_owned(),

@@ -98,11 +98,14 @@ impl SigningServer {
             "credentials/info" => self.credentials_info(call),
             "signatures/signHash" => self.sign_hash(call),
             "signatures/signDoc" => self.sign_doc(call),
-            _ => Err(CscError::new(
-                501,
-                "invalid_request",
-                "This method is not there",
-            )),
+            _ => match (&self.stamps, method) {
+                (Some(stamps), "signatures/timestamp") => self.timestamp(call, stamps),
+                _ => Err(CscError::new(
+                    501,
+                    "invalid_request",
+                    "This method is not there",
+                )),
+            },
         };
         answer.unwrap_or_else(|error| refused(&error))
     }
@@ -125,7 +128,13 @@ impl SigningServer {
             csrf: "",
             error: None,
         };
-        let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+        let texts =
+            |list: &[&str]| -> Vec<String> { list.iter().map(|text| (*text).to_owned()).collect() };
+        let (mut methods, mut levels) = (texts(&METHODS), texts(&["Ades-B-B"]));
+        if self.stamps.is_some() {
+            methods.push("signatures/timestamp".to_owned());
+            levels.push("Ades-B-T".to_owned());
+        }
         let info = InfoResponse {
             specs: SPECS.to_owned(),
             name: frame.say("service-name"),
@@ -136,7 +145,7 @@ impl SigningServer {
             auth_type: texts(&["oauth2client"]),
             oauth2: Some(self.origin.clone()),
             asynchronous: false,
-            methods: texts(&METHODS),
+            methods,
             validation_info: false,
             sign_algorithms: SignAlgorithms {
                 algos: texts(&[ECDSA_WITH_SHA256]),
@@ -145,7 +154,7 @@ impl SigningServer {
                 formats: texts(&["P", "C"]),
                 envelope_properties: vec![texts(&["Revision"]), texts(&["Detached"])],
             },
-            conformance_levels: texts(&["Ades-B-B"]),
+            conformance_levels: levels,
         };
         Ok(answered(StatusCode::OK, &info))
     }

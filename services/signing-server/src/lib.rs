@@ -4,7 +4,7 @@
 //! | path | what | standard |
 //! |---|---|---|
 //! | `/csc/v2/info`, `/csc/v2/credentials/list`, `/csc/v2/credentials/info` | what there is | CSC API 11.1, 11.4, 11.5 |
-//! | `/csc/v2/signatures/signHash` | the signatures that were authorised | CSC API 11.10 |
+//! | `/csc/v2/signatures/signHash`, `signDoc`, `timestamp` | the signatures that were authorised; time-stamps | CSC API 11.10, 11.11, 11.13 |
 //! | `/oauth2/token` | service tokens by client credentials, credential tokens by code | CSC API 8.4.4 |
 //! | `/oauth2/pushed_authorize`, `/oauth2/authorize` | what a person is asked to authorise | CSC API 8.4.2, 8.4.3, RFC 9126, RFC 9396 |
 //! | `/confirm/HANDLE` | the person confirms or refuses | |
@@ -32,6 +32,7 @@ mod oauth;
 mod pages;
 mod people;
 mod signatures;
+mod stamps;
 mod visits;
 
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub use authority::{Authority, AuthorityError, RemoteAuthority};
 pub use call::{Call, MAX_BODY, MAX_DOCUMENTS, Reply};
 pub use clients::{Client, Clients, Duty, MOST_PEOPLE_AN_HOUR};
 pub use oauth::{CREDENTIAL_CODE_LASTS, SERVICE_TOKEN_LASTS};
+pub use stamps::Stamps;
 
 use call::plain;
 
@@ -61,6 +63,8 @@ pub struct SigningServer {
     authorities: Vec<Certificate>,
     /// Who certifies people's keys; none: nobody is enrolled here.
     authority: Option<Arc<dyn Authority>>,
+    /// Who stamps; none: signatures are of level B-B.
+    stamps: Option<Stamps>,
     texts: Texts,
 }
 
@@ -91,8 +95,18 @@ impl SigningServer {
             origin: origin.into(),
             authorities,
             authority,
+            stamps: None,
             texts: Texts::new(web_ui::sources!())?,
         })
+    }
+
+    /// The same service with time-stamps.
+    #[must_use]
+    pub fn with_time_stamps(self, stamps: Stamps) -> Self {
+        Self {
+            stamps: Some(stamps),
+            ..self
+        }
     }
 
     /// The decisions.

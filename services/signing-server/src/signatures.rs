@@ -1,17 +1,19 @@
 //! `signatures/signHash` and `signatures/signDoc` (CSC API sections 11.10, 11.11).
 
 use csc::{
-    CscError, SignDocRequest, SignDocResponse, SignHashRequest, SignHashResponse, to_base64,
+    CscError, DocumentDigests, SignDocRequest, SignDocResponse, SignHashRequest, SignHashResponse,
+    to_base64,
 };
 use http::StatusCode;
-use pki::Digest;
 use pki::cms::{self, SignedAttributes};
+use pki::{Certificate, Digest};
 use server_signing::{ALGORITHM, Sad};
 
 use crate::SigningServer;
 use crate::call::{Call, Reply};
 use crate::credentials::{answered, failed};
 use crate::oauth::Caller;
+use crate::stamps::Stamps;
 
 impl SigningServer {
     /// Whose authorisation a call uses: a credential token stands for itself, or as `SAD` beside a service token of the
@@ -97,9 +99,12 @@ impl SigningServer {
             ));
         }
         let mut hashes = Vec::new();
+        let mut stamps = Vec::new();
         for digests in &request.digests {
-            check_form(digests)?;
-            hashes.extend(digests.hashes()?);
+            let stamped = self.level(digests)?;
+            let listed = digests.hashes()?;
+            stamps.resize(stamps.len() + listed.len(), stamped);
+            hashes.extend(listed);
         }
         let wanted = match (&request.credential, &caller) {
             (Some(credential), _) | (None, Caller::Credential { credential, .. }) => credential,
@@ -115,47 +120,57 @@ impl SigningServer {
             .release_for_cms(&client, &sad, wanted, &hashes, call.now)
             .map_err(failed)?;
         let certificate = self.signing.credential(wanted).map_err(failed)?.certificate;
-        let signatures = hashes
-            .iter()
-            .zip(&values)
-            .map(|(hash, value)| {
-                let digest = Digest::from_bytes(hash).ok_or("no digest")?;
-                let attributes = SignedAttributes::new(&digest, &certificate, ALGORITHM)
-                    .map_err(|_| "no attributes")?;
-                let signature = cms::build(&attributes, &certificate, &self.authorities, value)
-                    .map_err(|_| "no signature")?;
-                Ok(to_base64(&signature))
-            })
-            .collect::<Result<Vec<_>, &str>>()
-            .map_err(|error| {
-                tracing::error!(error, "a signature could not be put together");
-                CscError::new(500, "server_error", "The service fails")
-            })?;
+        let mut signatures = Vec::with_capacity(hashes.len());
+        for ((hash, value), stamps) in hashes.iter().zip(&values).zip(stamps) {
+            let mut signature = self
+                .put_together(hash, value, &certificate)
+                .map_err(|error| {
+                    tracing::error!(error, "a signature could not be put together");
+                    CscError::new(500, "server_error", "The service fails")
+                })?;
+            if let Some(stamps) = stamps {
+                signature = stamps.stamped(&signature)?;
+            }
+            signatures.push(to_base64(&signature));
+        }
         let response = SignDocResponse {
             signatures,
             ..SignDocResponse::default()
         };
         Ok(answered(StatusCode::OK, &response))
     }
-}
 
-/// What is offered of formats and levels.
-fn check_form(digests: &csc::DocumentDigests) -> Result<(), CscError> {
-    let property = digests.signed_envelope_property.as_deref();
-    let fits = match digests.signature_format.as_str() {
-        "P" => property.is_none_or(|property| property == "Revision"),
-        "C" => property == Some("Detached"),
-        _ => return Err(CscError::invalid("Invalid parameter signature_format")),
-    };
-    if !fits {
-        return Err(CscError::invalid(
-            "Invalid parameter signed_envelope_property",
-        ));
+    /// A signature in CMS of its value, with the certificates above the signer's.
+    fn put_together(
+        &self,
+        hash: &[u8],
+        value: &[u8],
+        certificate: &Certificate,
+    ) -> Result<Vec<u8>, &'static str> {
+        let digest = Digest::from_bytes(hash).ok_or("no digest")?;
+        let attributes =
+            SignedAttributes::new(&digest, certificate, ALGORITHM).map_err(|_| "no attributes")?;
+        cms::build(&attributes, certificate, &self.authorities, value).map_err(|_| "no signature")
     }
-    let level = digests.conformance_level.as_deref();
-    if level.is_none_or(|level| level.eq_ignore_ascii_case("AdES-B-B")) {
-        Ok(())
-    } else {
-        Err(CscError::invalid("Invalid parameter conformance_level"))
+
+    /// Who stamps a signature of the level that is wanted; refuses formats and levels that are not offered.
+    fn level(&self, digests: &DocumentDigests) -> Result<Option<&Stamps>, CscError> {
+        let property = digests.signed_envelope_property.as_deref();
+        let fits = match digests.signature_format.as_str() {
+            "P" => property.is_none_or(|property| property == "Revision"),
+            "C" => property == Some("Detached"),
+            _ => return Err(CscError::invalid("Invalid parameter signature_format")),
+        };
+        if !fits {
+            return Err(CscError::invalid(
+                "Invalid parameter signed_envelope_property",
+            ));
+        }
+        let level = digests.conformance_level.as_deref().unwrap_or("AdES-B-B");
+        match &self.stamps {
+            _ if level.eq_ignore_ascii_case("AdES-B-B") => Ok(None),
+            Some(stamps) if level.eq_ignore_ascii_case("AdES-B-T") => Ok(Some(stamps)),
+            _ => Err(CscError::invalid("Invalid parameter conformance_level")),
+        }
     }
 }

@@ -5,8 +5,7 @@
 mod signing_site;
 
 use http::header;
-use oauth2::form;
-use pki::{Certificate, DigestAlgorithm};
+use pki::DigestAlgorithm;
 use serde_json::json;
 use server_signing::ALGORITHM;
 use signing_site::*;
@@ -32,75 +31,23 @@ async fn a_signature_outlives_kills_and_a_revocation_reaches_the_authority() {
 
         // The bank finds the credential and asks.
         let mut bank = Peer::new(&site);
-        let token = bank.service_token("bank").await;
-        let wanted = json!({ "userID": PERSON, "onlyValid": true });
-        let listed = bank
-            .bearer(&token, "/csc/v2/credentials/list", &wanted)
-            .await
-            .json();
-        let credential = listed["credentialIDs"][0].as_str().unwrap().to_owned();
-        let info = json!({ "credentialID": credential, "certificates": "chain" });
-        let info = bank
-            .bearer(&token, "/csc/v2/credentials/info", &info)
-            .await
-            .json();
-        let certificate = info["cert"]["certificates"][0].as_str().unwrap();
-        let certificate = Certificate::decode(&csc::from_base64(certificate).unwrap()).unwrap();
+        let (credential, certificate) = bank.credential().await;
         assert!(certificate.is_issued_by(site.trust.ca_certificate()));
         let hash = DigestAlgorithm::Sha256.digest(b"contract");
         let hash = csc::to_base64(hash.as_ref());
-        let details = json!([{
-            "type": "credential", "credentialID": credential, "hashAlgorithmOID": csc::SHA256,
-            "documentDigests": [{ "hash": hash, "label": "Loan contract.pdf" }],
-        }])
-        .to_string();
-        let asked = [
-            ("response_type", "code"),
-            ("redirect_uri", REDIRECT),
-            ("state", "s"),
-            ("code_challenge", CHALLENGE),
-            ("code_challenge_method", "S256"),
-            ("authorization_details", &details),
-        ];
-        let pushed = bank
-            .client("bank", "/oauth2/pushed_authorize", &asked)
-            .await
-            .json();
-        let uri = pushed["request_uri"].as_str().unwrap();
-        let query = form(&[("client_id", "bank"), ("request_uri", uri)]);
-        let page = phone.get(&format!("/oauth2/authorize?{query}")).await;
-        let page = page.location().to_owned();
-        assert!(phone.get(&page).await.body.contains("Loan contract.pdf"));
-        let back = phone.approve(&page, &person).await.location().to_owned();
-        (
-            credential,
-            certificate,
-            hash,
-            after(&back, "code"),
-            phone.cookies,
-        )
+        let address = bank.ask(&credential, &hash, "Loan contract.pdf").await;
+        let code = phone.confirm(&address, &person).await;
+        (credential, certificate, hash, code, phone.cookies)
     };
     let (credential, certificate, hash, code, cookies) = details;
 
     // A power cut after the person confirmed: the code is good, and so is the token after the next one.
     site.server.take().unwrap().kill();
     site.start();
-    let token = {
-        let mut bank = Peer::new(&site);
-        let redeem = [
-            ("grant_type", "authorization_code"),
-            ("code", code.as_str()),
-            ("redirect_uri", REDIRECT),
-            ("code_verifier", VERIFIER),
-        ];
-        let token = bank.client("bank", "/oauth2/token", &redeem).await.json();
-        token["access_token"].as_str().unwrap().to_owned()
-    };
+    let token = Peer::new(&site).redeem(&code).await;
     site.server.take().unwrap().kill();
     site.start();
-    let wanted = json!({
-        "credentialID": credential, "hashes": [hash], "signAlgo": csc::ECDSA_WITH_SHA256,
-    });
+    let wanted = sign_hash(&credential, &hash);
     let signed = Peer::new(&site)
         .bearer(&token, "/csc/v2/signatures/signHash", &wanted)
         .await;
@@ -184,4 +131,167 @@ async fn a_signature_outlives_kills_and_a_revocation_reaches_the_authority() {
     let settings = std::fs::read_to_string(site.path("signing.toml")).unwrap();
     std::fs::write(site.path("signing.toml"), format!("orign = 1\n{settings}")).unwrap();
     assert!(site.said(&["run"]).unwrap_err().contains("orign"));
+}
+
+#[tokio::test]
+async fn time_stamps_come_alone_and_with_signatures() {
+    let mut site = Site::new();
+    let (officer, person) = (authenticator("officer"), authenticator("person"));
+    site.set_up(&officer);
+    site.start();
+    let mut phone = site.enrolled(&officer, &person).await;
+    let mut bank = Peer::new(&site);
+    let info = bank.bearer("", "/csc/v2/info", &json!({})).await.json();
+    let has = |list: &str, name: &str| {
+        let list = info[list].as_array().unwrap();
+        list.iter().any(|known| known == name)
+    };
+    assert!(has("methods", "signatures/timestamp") && has("conformance_levels", "Ades-B-T"));
+    let digest = DigestAlgorithm::Sha256.digest(b"contract");
+    let hash = csc::to_base64(digest.as_ref());
+    let service = bank.service_token("bank").await;
+    let wanted = json!({ "hash": hash, "hashAlgo": csc::SHA256, "nonce": "0102030405060708" });
+    let stamp = bank
+        .bearer(&service, "/csc/v2/signatures/timestamp", &wanted)
+        .await
+        .json();
+    let stamp = csc::from_base64(stamp["timestamp"].as_str().unwrap()).unwrap();
+    let stamp = pki::tsp::Token::decode(&stamp).unwrap();
+    assert_eq!(stamp.nonce(), Some(&[1, 2, 3, 4, 5, 6, 7, 8][..]));
+    let approved = [site.trust.tsa_certificate().clone()];
+    stamp
+        .verify(DigestAlgorithm::Sha256, &digest, &approved)
+        .unwrap();
+    for (name, value) in [
+        ("hash", "AAAA"),
+        ("hashAlgo", "1.3.14.3.2.26"),
+        ("nonce", "x"),
+    ] {
+        let mut wrong = wanted.clone();
+        wrong[name] = value.into();
+        let refused = bank
+            .bearer(&service, "/csc/v2/signatures/timestamp", &wrong)
+            .await;
+        assert_eq!(refused.status, 400, "{name}: {refused:?}");
+    }
+    let (credential, certificate) = bank.credential().await;
+    let address = bank.ask(&credential, &hash, "contract.pdf").await;
+    let code = phone.confirm(&address, &person).await;
+    let token = bank.redeem(&code).await;
+    let wanted = json!({ "credentialID": credential, "documentDigests": [{
+        "hashes": [hash], "hashAlgorithmOID": csc::SHA256, "signature_format": "C",
+        "signed_envelope_property": "Detached", "conformance_level": "AdES-B-T",
+        "signAlgo": csc::ECDSA_WITH_SHA256,
+    }]});
+    let signed = bank
+        .bearer(&token, "/csc/v2/signatures/signDoc", &wanted)
+        .await
+        .json();
+    let signature = csc::from_base64(signed["SignatureObject"][0].as_str().unwrap()).unwrap();
+    let signature = pki::cms::Signature::decode(&signature).unwrap();
+    let verified = signature.verify(&digest).unwrap();
+    assert_eq!(verified.certificate().der(), certificate.der());
+    let stamps = signature.time_stamps();
+    assert_eq!(stamps.len(), 1);
+    let over = DigestAlgorithm::Sha256.digest(signature.value());
+    let stamp = pki::tsp::Token::decode(&stamps[0]).unwrap();
+    stamp
+        .verify(DigestAlgorithm::Sha256, &over, &approved)
+        .unwrap();
+}
+
+/// Where SoftHSM's library is on Debian, and elsewhere.
+const MODULES: [&str; 3] = [
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so",
+    "/usr/lib64/libsofthsm2.so",
+];
+
+#[tokio::test]
+#[ignore = "needs SoftHSM: cargo xtask test"]
+async fn keys_in_a_token_sign_and_a_stolen_database_without_it_is_nothing() {
+    let mut site = Site::new();
+    let module = MODULES
+        .into_iter()
+        .find(|path| std::path::Path::new(path).is_file());
+    let module = module.expect("SoftHSM's library; run: cargo xtask test");
+    std::fs::create_dir(site.path("tokens")).unwrap();
+    let text = format!("directories.tokendir = {}\n", site.path("tokens").display());
+    std::fs::write(site.path("softhsm2.conf"), text).unwrap();
+    site.environment = vec![("SOFTHSM2_CONF", site.path("softhsm2.conf"))];
+    let made = std::process::Command::new("softhsm2-util")
+        .env("SOFTHSM2_CONF", site.path("softhsm2.conf"))
+        .args([
+            "--init-token",
+            "--free",
+            "--label",
+            "people",
+            "--pin",
+            "2468",
+            "--so-pin",
+            "97531",
+        ])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    secret(&site.path("pin"), "2468\n");
+    let before = std::fs::read_to_string(site.path("signing.toml")).unwrap();
+    let token = format!("[pkcs11]\nmodule = \"{module}\"\ntoken = \"people\"\npin = \"pin\"\n");
+    std::fs::write(site.path("signing.toml"), format!("{before}{token}")).unwrap();
+    let (officer, person) = (authenticator("officer"), authenticator("person"));
+    site.set_up(&officer);
+    assert!(!site.path("master.key").exists(), "the token has the keys");
+    assert!(
+        site.said(&["key", "create"])
+            .unwrap_err()
+            .contains("there already")
+    );
+    site.start();
+    let hash = csc::to_base64(DigestAlgorithm::Sha256.digest(b"contract").as_ref());
+    let (credential, token) = {
+        let mut phone = site.enrolled(&officer, &person).await;
+        let mut bank = Peer::new(&site);
+        let (credential, certificate) = bank.credential().await;
+        let sign = async |bank: &mut Peer<'_>, token: &str| {
+            let wanted = sign_hash(&credential, &hash);
+            bank.bearer(token, "/csc/v2/signatures/signHash", &wanted)
+                .await
+        };
+        let address = bank.ask(&credential, &hash, "contract.pdf").await;
+        let code = phone.confirm(&address, &person).await;
+        let token = bank.redeem(&code).await;
+        let signed = sign(&mut bank, &token).await.json();
+        let value = csc::from_base64(signed["signatures"][0].as_str().unwrap()).unwrap();
+        certificate
+            .public_key()
+            .verify(ALGORITHM, b"contract", &value)
+            .unwrap();
+        // Another is confirmed, and not fetched yet.
+        let address = bank.ask(&credential, &hash, "contract.pdf").await;
+        let code = phone.confirm(&address, &person).await;
+        (credential.clone(), bank.redeem(&code).await)
+    };
+    site.server.take().unwrap().stop();
+    // The thief has the database and a service of their own, not the token: what was confirmed opens nothing.
+    std::fs::write(site.path("signing.toml"), before).unwrap();
+    std::fs::remove_file(site.path("orders.key")).unwrap();
+    site.said(&["key", "create"]).unwrap();
+    site.start();
+    let wanted = sign_hash(&credential, &hash);
+    let refused = Peer::new(&site)
+        .bearer(&token, "/csc/v2/signatures/signHash", &wanted)
+        .await;
+    assert_eq!(refused.status, 401, "{refused:?}");
+    let mut phone = Peer::new(&site);
+    let mut bank = Peer::new(&site);
+    let address = bank.ask(&credential, &hash, "contract.pdf").await;
+    let code = phone.confirm(&address, &person).await;
+    let token = bank.redeem(&code).await;
+    let refused = bank
+        .bearer(&token, "/csc/v2/signatures/signHash", &wanted)
+        .await;
+    assert_eq!(
+        refused.status, 503,
+        "even with the person's own confirmation: {refused:?}"
+    );
 }

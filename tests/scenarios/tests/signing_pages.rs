@@ -6,8 +6,6 @@
 
 mod signing_site;
 
-use oauth2::form;
-use serde_json::json;
 use signing_site::*;
 use testkit::Browser;
 
@@ -104,38 +102,10 @@ async fn a_person_is_enrolled_signs_and_stops_in_a_browser() {
     phone.wait_for("Certificates");
     all_languages(&phone, &format!("{origin}/me"), "me");
     let mut bank = Peer::new(&site);
-    let token = bank.service_token("bank").await;
-    let wanted = json!({ "userID": PERSON, "onlyValid": true });
-    let listed = bank
-        .bearer(&token, "/csc/v2/credentials/list", &wanted)
-        .await
-        .json();
-    let credential = listed["credentialIDs"][0].as_str().unwrap();
+    let (credential, _) = bank.credential().await;
     let hash = csc::to_base64(&[7; 32]);
-    let details = json!([{
-        "type": "credential", "credentialID": credential, "hashAlgorithmOID": csc::SHA256,
-        "documentDigests": [{ "hash": hash, "label": "Насыя келишими № 5.pdf" }],
-    }])
-    .to_string();
-    let pushed = async |bank: &mut Peer<'_>| {
-        let asked = [
-            ("response_type", "code"),
-            ("redirect_uri", REDIRECT),
-            ("state", "s"),
-            ("code_challenge", CHALLENGE),
-            ("code_challenge_method", "S256"),
-            ("authorization_details", &details),
-        ];
-        let pushed = bank
-            .client("bank", "/oauth2/pushed_authorize", &asked)
-            .await
-            .json();
-        let uri = pushed["request_uri"].as_str().unwrap().to_owned();
-        let query = form(&[("client_id", "bank"), ("request_uri", &uri)]);
-        format!("{origin}/oauth2/authorize?{query}")
-    };
-    let address = pushed(&mut bank).await;
-    phone.open(&address);
+    let address = bank.ask(&credential, &hash, "Насыя келишими № 5.pdf").await;
+    phone.open(&format!("{origin}{address}"));
     phone.wait_for("Насыя келишими № 5.pdf");
     let place = phone.address();
     all_languages(&phone, place.split('?').next().unwrap(), "sign");

@@ -15,7 +15,8 @@ use http::{HeaderMap, Method, StatusCode, header};
 use jose::{JwkSet, SigningKey};
 use oauth2::form;
 use pki::{
-    AttributeType, DigestAlgorithm, KeyType, Name, SignatureAlgorithm, Signer as _, SoftwareKey,
+    AttributeType, Certificate, DigestAlgorithm, KeyType, Name, SignatureAlgorithm, Signer as _,
+    SoftwareKey,
 };
 use serde_json::{Value, json};
 use testkit::binary;
@@ -85,6 +86,8 @@ pub struct Site {
     idp: SigningKey,
     _authority_process: Server,
     pub server: Option<Server>,
+    /// For the environment of the server's processes.
+    pub environment: Vec<(&'static str, PathBuf)>,
 }
 
 fn free(address: IpAddr) -> u16 {
@@ -126,6 +129,7 @@ impl Site {
         let (port, authority_port) = (free(address), free(address));
         let text = format!(
             "origin = \"https://{NAME}:{port}\"\nlisten = \"{address}:{port}\"\nauthorities = \"ca.pem\"\n\
+             time_stamping = \"http://{address}:{authority_port}/tsa\"\n\
              [authority]\nurl = \"http://{address}:{authority_port}\"\nname = \"signing\"\nkey = \"orders.key\"\n\
              [[client]]\nid = \"bank\"\nnames = {{ en = \"The bank\" }}\nkeys = \"bank.jwks\"\n\
              redirect_uris = [\"{REDIRECT}\"]\nduties = [\"sign\"]\n\
@@ -150,6 +154,7 @@ impl Site {
             idp,
             _authority_process: authority,
             server: None,
+            environment: Vec::new(),
             folder,
         }
     }
@@ -162,6 +167,7 @@ impl Site {
         let mut command = Command::new(binary());
         command.arg("signing-server").args(words);
         command.arg("--config").arg(self.path("signing.toml"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -467,4 +473,73 @@ impl Site {
         );
         phone
     }
+}
+
+impl Peer<'_> {
+    /// The bank finds the person's credential: its id and certificate.
+    pub async fn credential(&mut self) -> (String, Certificate) {
+        let token = self.service_token("bank").await;
+        let wanted = json!({ "userID": PERSON, "onlyValid": true });
+        let listed = self
+            .bearer(&token, "/csc/v2/credentials/list", &wanted)
+            .await
+            .json();
+        let credential = listed["credentialIDs"][0].as_str().unwrap().to_owned();
+        let info = json!({ "credentialID": credential, "certificates": "chain" });
+        let info = self
+            .bearer(&token, "/csc/v2/credentials/info", &info)
+            .await
+            .json();
+        let certificate = info["cert"]["certificates"][0].as_str().unwrap();
+        let certificate = Certificate::decode(&csc::from_base64(certificate).unwrap()).unwrap();
+        (credential, certificate)
+    }
+
+    /// The bank asks for a signature over a document; gives where the browser is sent.
+    pub async fn ask(&mut self, credential: &str, hash: &str, label: &str) -> String {
+        let details = json!([{
+            "type": "credential", "credentialID": credential, "hashAlgorithmOID": csc::SHA256,
+            "documentDigests": [{ "hash": hash, "label": label }],
+        }])
+        .to_string();
+        let asked = [
+            ("response_type", "code"),
+            ("redirect_uri", REDIRECT),
+            ("state", "s"),
+            ("code_challenge", CHALLENGE),
+            ("code_challenge_method", "S256"),
+            ("authorization_details", &details),
+        ];
+        let pushed = self
+            .client("bank", "/oauth2/pushed_authorize", &asked)
+            .await
+            .json();
+        let uri = pushed["request_uri"].as_str().unwrap();
+        let query = form(&[("client_id", "bank"), ("request_uri", uri)]);
+        format!("/oauth2/authorize?{query}")
+    }
+
+    /// The bank redeems the code that came back with the browser; gives the credential token.
+    pub async fn redeem(&mut self, code: &str) -> String {
+        let redeem = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", REDIRECT),
+            ("code_verifier", VERIFIER),
+        ];
+        let token = self.client("bank", "/oauth2/token", &redeem).await.json();
+        token["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The person confirms in this browser what the bank asked for; gives the code.
+    pub async fn confirm(&mut self, address: &str, person: &SoftwareAuthenticator) -> String {
+        let page = self.get(address).await.location().to_owned();
+        let back = self.approve(&page, person).await.location().to_owned();
+        after(&back, "code")
+    }
+}
+
+/// What the bank sends for a signature over one hash.
+pub fn sign_hash(credential: &str, hash: &str) -> Value {
+    json!({ "credentialID": credential, "hashes": [hash], "signAlgo": csc::ECDSA_WITH_SHA256 })
 }
