@@ -64,7 +64,7 @@ pub struct Picture {
 const QUIET: usize = 4;
 
 impl Picture {
-    fn of(text: &str) -> Option<Self> {
+    pub(crate) fn of(text: &str) -> Option<Self> {
         let code = QrCode::new(text.as_bytes()).ok()?;
         let width = code.width();
         let mut path = String::new();

@@ -7,6 +7,7 @@ use server_signing::{CaseMatter, DESK_CLIENT, Desk, Form, OfficerView, OpenedCas
 use web_ui::{Frame, see_other};
 
 use crate::call::Reply;
+use crate::confirm::Picture;
 use crate::enrol::chosen;
 use crate::me::CredentialRow;
 use crate::pages::{Problem, Visit, field};
@@ -34,6 +35,10 @@ pub struct CasePage<'a> {
     pub code: Option<&'a str>,
     /// Key of what comes next.
     pub text: &'a str,
+    /// Where the person enters it.
+    pub address: &'a str,
+    /// The same as a picture.
+    pub picture: Option<Picture>,
 }
 
 /// A person's certificates.
@@ -198,6 +203,7 @@ impl Visit<'_> {
         }
         let second = matches!(case.matter, CaseMatter::Replace {}) && case.officers.len() < 2;
         let code = opened.map(|opened| spaced(&opened.code));
+        let address = self.server.at("/enrol");
         let page = CasePage {
             frame: self.frame(None),
             id,
@@ -207,6 +213,8 @@ impl Visit<'_> {
             } else {
                 "case-person"
             },
+            picture: Picture::of(&address),
+            address: &address,
         };
         Ok(self.render(StatusCode::OK, &page, ""))
     }

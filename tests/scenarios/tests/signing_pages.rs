@@ -90,7 +90,7 @@ async fn a_person_is_enrolled_signs_and_stops_in_a_browser() {
     let on_phone = phone.run(digits);
     phone.click("form[data-passkey] button");
     phone.wait_for("Others have yet to confirm");
-    desk.click("main .card a");
+    desk.click("main .card a[href^='/desk/case']");
     desk.wait_for("Do you confirm this?");
     assert_eq!(desk.run(digits), on_phone, "both see the same");
     desk.click("form[data-passkey] button");
