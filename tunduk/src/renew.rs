@@ -7,8 +7,8 @@ use clap::Args;
 use config::read_trust_list;
 use document_signature::{Level, Report, Trust, Verdict, is_renewal_due, verify};
 use time::OffsetDateTime;
+use transport::validation_data::Sources;
 use transport::{HttpClient, PoolLimits};
-use validation_data::Sources;
 
 use crate::cli::USAGE;
 

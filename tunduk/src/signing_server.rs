@@ -18,10 +18,10 @@ use store_postgres::PostgresSigning;
 use store_sqlite::SqliteSigning;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use transport::validation_data::Sources;
 use transport::{
     HttpClient, PoolLimits, RequestOptions, ServeLimits, raise_file_limit, serve_https,
 };
-use validation_data::Sources;
 use zeroize::Zeroizing;
 
 use crate::serving;

@@ -133,7 +133,6 @@ impl HttpClient {
         }
     }
 
-
     /// Posts `body` as the media type `sent` and gives the whole answer, of at most `limit` bytes: how OCSP responders
     /// (RFC 6960 appendix A) and time-stamping authorities (RFC 3161 section 3.4) are asked.
     ///

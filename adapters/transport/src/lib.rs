@@ -6,6 +6,7 @@
 //!   decided by the caller for every message.
 //! - [`HttpClient`] talks to information systems, OCSP responders, time-stamping authorities and
 //!   configuration sources.
+//! - [`validation_data`] asks responders and time-stamping authorities for what makes signed documents last.
 //!
 //! This is the only crate that names OpenSSL: X-Road 7 servers accept TLS 1.2 with CBC suites only
 //! (reference T2), which other TLS libraries do not speak.
@@ -21,6 +22,7 @@ mod pool;
 mod serve;
 mod stream;
 mod tls;
+pub mod validation_data;
 
 pub use body::{Body, BodyError, BodySender, ReaderGone};
 pub use connection::{Connection, PeerCertificate, TlsDescription};

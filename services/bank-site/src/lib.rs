@@ -36,8 +36,8 @@ use oauth2::Parameters;
 use pades::sign::Statement;
 use pki::DigestAlgorithm;
 use time::OffsetDateTime;
+use transport::validation_data::Sources;
 use transport::{Body, Connection, HttpClient, RequestOptions};
-use validation_data::Sources;
 use web_ui::{
     Frame, Language, MessagePage, Page, Texts, Visitor, asset, bare, cookie, page_policy,
     see_other, set_cookie,
@@ -724,7 +724,9 @@ impl BankSite {
         let stamped = async {
             let request = signed.time_stamp_request(DigestAlgorithm::Sha256)?;
             let token = self.sources.stamp(request).await?;
-            Ok::<_, validation_data::SourceError>(signed.clone().with_time_stamp(&token)?)
+            Ok::<_, transport::validation_data::SourceError>(
+                signed.clone().with_time_stamp(&token)?,
+            )
         };
         match stamped.await {
             Ok(stamped) => stamped,

@@ -5,7 +5,7 @@ use http::StatusCode;
 use pki::tsp::{Request, Token};
 use pki::{Digest, DigestAlgorithm, cms};
 use tokio::runtime::Handle;
-use validation_data::Sources;
+use transport::validation_data::Sources;
 
 use crate::SigningServer;
 use crate::call::{Call, Reply};

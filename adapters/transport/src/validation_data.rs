@@ -9,7 +9,8 @@ use pki::ocsp::{self, Freshness};
 use pki::tsp::{self, Token};
 use pki::{Certificate, DigestAlgorithm};
 use time::OffsetDateTime;
-use transport::{HttpClient, RequestOptions};
+
+use crate::http_client::{HttpClient, RequestOptions};
 
 /// Largest answer of a responder or authority, in bytes.
 const MAXIMUM_ANSWER: usize = 256 << 10;
@@ -67,7 +68,8 @@ impl Sources {
         }
     }
 
-    /// Asks for a time-stamp, with a random nonce if the request has none. It answers this request; whether its authority is one to trust is for the verifier.
+    /// Asks for a time-stamp, with a random nonce if the request has none. It answers this request; whether its authority
+    /// is one to trust is for the verifier.
     ///
     /// # Errors
     /// [`SourceError::Answer`].
