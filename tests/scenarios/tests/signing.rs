@@ -4,6 +4,9 @@
 
 mod signing_site;
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use http::header;
 use pki::DigestAlgorithm;
 use serde_json::json;
@@ -200,6 +203,104 @@ async fn time_stamps_come_alone_and_with_signatures() {
         .unwrap();
 }
 
+/// A small file system in memory, until this value goes.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn mount(folder: &std::path::Path) -> Option<Self> {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=2m", "none"])
+            .arg(folder)
+            .stderr(Stdio::null())
+            .status();
+        let mounted = mounted.is_ok_and(|status| status.success());
+        mounted.then(|| Self(folder.to_owned()))
+    }
+
+    /// Leaves no byte; gives the file that takes them all.
+    fn fill(&self) -> std::path::PathBuf {
+        let path = self.0.join("filler");
+        let mut file = std::fs::File::create(&path).unwrap();
+        let mut piece = vec![0; 64 * 1024];
+        while !piece.is_empty() {
+            if file.write_all(&piece).is_err() {
+                piece.truncate(piece.len() / 2);
+            }
+        }
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_gives_no_signature_and_loses_nothing() {
+    let mut site = Site::new();
+    std::fs::create_dir(site.path("state")).unwrap();
+    let Some(disk) = SmallDisk::mount(&site.path("state")) else {
+        // Past the test harness, which would keep it to itself.
+        let _ = std::io::stderr().write_all(
+            b"NOT TESTED: a full disk, because this user may not mount a small file system; run it as root\n",
+        );
+        return;
+    };
+    let (officer, person) = (authenticator("officer"), authenticator("person"));
+    site.set_up(&officer);
+    site.start();
+    let hash = csc::to_base64(DigestAlgorithm::Sha256.digest(b"contract").as_ref());
+    let mut phone = site.enrolled(&officer, &person).await;
+    let mut bank = Peer::new(&site);
+    let (credential, certificate) = bank.credential().await;
+    let address = bank.ask(&credential, &hash, "contract.pdf").await;
+    let code = phone.confirm(&address, &person).await;
+    let token = bank.redeem(&code).await;
+    let wanted = sign_hash(&credential, &hash);
+    let filler = disk.fill();
+    // The log beside the database may still have room for some changes.
+    let refused = bank
+        .bearer(&token, "/csc/v2/signatures/signHash", &wanted)
+        .await;
+    assert!(
+        refused.status == 503 || refused.status == 200,
+        "{refused:?}"
+    );
+    let taken = (refused.status == 200).then(|| refused.body.clone());
+    let mut last = 200;
+    for _ in 0..200 {
+        let parameters = [("grant_type", "client_credentials")];
+        last = bank
+            .client("bank", "/oauth2/token", &parameters)
+            .await
+            .status
+            .as_u16();
+        if last != 200 {
+            break;
+        }
+    }
+    assert_eq!(last, 503, "what cannot be remembered is not taken");
+    std::fs::remove_file(filler).unwrap();
+    let signed = bank
+        .bearer(&token, "/csc/v2/signatures/signHash", &wanted)
+        .await;
+    assert_eq!(signed.status, 200, "{signed:?}\n{}", site.log());
+    assert!(
+        taken.is_none_or(|taken| taken == signed.body),
+        "the same and no other"
+    );
+    let value = csc::from_base64(signed.json()["signatures"][0].as_str().unwrap()).unwrap();
+    certificate
+        .public_key()
+        .verify(ALGORITHM, b"contract", &value)
+        .unwrap();
+    drop(bank);
+    drop(phone);
+    site.server.take().unwrap().stop();
+}
+
 /// Where SoftHSM's library is on Debian, and elsewhere.
 const MODULES: [&str; 3] = [
     "/usr/lib/softhsm/libsofthsm2.so",
@@ -219,7 +320,7 @@ async fn keys_in_a_token_sign_and_a_stolen_database_without_it_is_nothing() {
     let text = format!("directories.tokendir = {}\n", site.path("tokens").display());
     std::fs::write(site.path("softhsm2.conf"), text).unwrap();
     site.environment = vec![("SOFTHSM2_CONF", site.path("softhsm2.conf"))];
-    let made = std::process::Command::new("softhsm2-util")
+    let made = Command::new("softhsm2-util")
         .env("SOFTHSM2_CONF", site.path("softhsm2.conf"))
         .args([
             "--init-token",
