@@ -8,6 +8,7 @@ use id_registry::{DEFAULT_SEED, LARGEST_POPULATION, Population, Register, demons
 use registry_server::{PopulationRegister, Registers};
 use store_postgres::PostgresRegister;
 use store_sqlite::SqliteRegister;
+use transport::{HttpClient, PoolLimits};
 
 /// The population register's file in the state directory.
 const DATABASE: &str = "population.sqlite";
@@ -65,15 +66,27 @@ pub async fn run(
         residents,
     } = arguments.action;
     let residents = Population::new(seed, residents).map_err(|error| error.to_string())?;
-    let clients = match access {
-        Some(file) => config::read_population_clients(&file).map_err(|error| error.to_string())?,
-        None => Vec::new(),
+    let access = match access {
+        Some(file) => config::read_population_access(&file).map_err(|error| error.to_string())?,
+        None => config::PopulationAccess::default(),
+    };
+    let push = match access.push.clone() {
+        Some(settings) => {
+            let http = HttpClient::new(PoolLimits::default()).map_err(|error| error.to_string())?;
+            // Another name after each start: a turn that an earlier process had runs out first.
+            let server = format!(
+                "{listen} {:016x}",
+                u64::from_be_bytes(crate::random::bytes()?)
+            );
+            Some((settings, server, http))
+        }
+        None => None,
     };
     let register = tokio::task::spawn_blocking(move || open(&state, postgres.as_deref()))
         .await
         .map_err(|error| error.to_string())??;
     let territory = demonstration::territory();
-    let population = PopulationRegister::new(register, clients, territory, Some(residents));
+    let population = PopulationRegister::new(register, access, territory, Some(residents));
     let listener = registry_server::listen(listen)
         .await
         .map_err(|error| error.to_string())?;
@@ -86,7 +99,18 @@ pub async fn run(
             }
         });
     }
-    registry_server::serve(listener, Registers::new(population, residents), stop).await;
+    let telling = population.clone();
+    let told = async move {
+        match push {
+            Some((settings, server, http)) => telling.push(settings, &server, http).await,
+            None => std::future::pending().await,
+        }
+    };
+    let serving = registry_server::serve(listener, Registers::new(population, residents), stop);
+    tokio::select! {
+        () = serving => {}
+        () = told => {}
+    }
     Ok(())
 }
 

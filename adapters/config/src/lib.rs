@@ -13,7 +13,9 @@ mod verification;
 
 pub use bank::{BankSiteSettings, PeerSettings};
 pub use identity::{CardSettings, IdpSettings, RegisterSettings, SigningSettings};
-pub use population::{PopulationClient, read_population_clients};
+pub use population::{
+    IdentityProviderKeys, PopulationAccess, PopulationClient, PushSettings, read_population_access,
+};
 pub use secret::{make_secret, read_secret};
 pub use server::{FaultStyle, Language, LogSettings, SecurityServerSettings, version};
 pub use signing::{

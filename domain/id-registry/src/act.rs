@@ -299,6 +299,30 @@ pub(crate) struct Statement {
 }
 
 impl Event {
+    /// The kinds of events that offices enter. An import takes people over, and people lock their number themselves.
+    pub const OFFICES_ENTER: [&'static str; 20] = [
+        "birth",
+        "enrolment",
+        "paternity",
+        "marriage",
+        "divorce",
+        "nameChange",
+        "adoption",
+        "death",
+        "correction",
+        "reversal",
+        "moved",
+        "documentIssued",
+        "documentVoided",
+        "imageTaken",
+        "citizenshipChange",
+        "guardianship",
+        "parentalRights",
+        "protection",
+        "merge",
+        "distinct",
+    ];
+
     /// A word for the kind of event, for lists and logs.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

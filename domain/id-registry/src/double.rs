@@ -34,6 +34,19 @@ pub enum Ground {
 }
 
 impl Ground {
+    /// The word used in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SameName => "sameName",
+            Self::AlikeName(_) => "alikeName",
+            Self::SameBirthday => "sameBirthday",
+            Self::BirthdaySlip => "birthdaySlip",
+            Self::SameDocument => "sameDocument",
+            Self::SameParent => "sameParent",
+        }
+    }
+
     const fn weight(self) -> u32 {
         match self {
             Self::SameDocument => 60,

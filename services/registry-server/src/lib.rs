@@ -12,12 +12,16 @@
 //! envelope that came, refuse requests that did not come through a Security
 //! Server and answer with a fault of their own when there is nothing to tell.
 
+mod acts;
 mod answer;
+mod doubles;
 mod echo;
 mod face;
 mod licence_document;
 mod multipart;
+mod own;
 mod population;
+mod push;
 mod question;
 mod record;
 mod registers;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use config::PopulationClient;
+use config::{IdentityProviderKeys, PopulationAccess, PopulationClient};
 use id_registry::demonstration::HOUSEHOLD;
 use id_registry::{
     Act, ActId, DecideError, Decided, Detail, Entry, Event, Grant, Image, ImageId, ImageKind,
@@ -12,6 +12,7 @@ use id_registry::{
 };
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
+use xroad_id::ServiceId;
 
 use crate::face;
 use crate::question::{Answer, Asker, Given, Question, detail_of};
@@ -21,18 +22,29 @@ use crate::registers::Refusal;
 /// Most acts and notices that are told at once.
 const MOST: usize = 1000;
 /// How often an entry is decided anew when a record changed in the meantime.
-const ATTEMPTS: u32 = 10;
+pub(crate) const ATTEMPTS: u32 = 10;
 /// Longest text of a header that is kept with a look-up, in characters.
 const LONGEST_KEPT: usize = 200;
+
+/// Whose records changed.
+pub(crate) struct Changes {
+    /// The act up to which these are all.
+    pub(crate) last: ActId,
+    /// Whether later ones are there.
+    pub(crate) more: bool,
+    /// The people.
+    pub(crate) people: Vec<PersonalNumber>,
+}
 
 /// The population register with its database, its clients and, in the demonstration, its first residents.
 #[derive(Clone)]
 pub struct PopulationRegister(Arc<Inner>);
 
-struct Inner {
-    register: Box<dyn Register>,
-    clients: HashMap<String, PopulationClient>,
-    territory: Territory,
+pub(crate) struct Inner {
+    pub(crate) register: Box<dyn Register>,
+    pub(crate) clients: HashMap<String, PopulationClient>,
+    pub(crate) identity_provider: Option<IdentityProviderKeys>,
+    pub(crate) territory: Territory,
     residents: Option<Population>,
     filled: OnceCell<()>,
 }
@@ -46,22 +58,24 @@ impl std::fmt::Debug for PopulationRegister {
 }
 
 impl PopulationRegister {
-    /// The register in a database, for these clients. An empty database is filled with `residents` when it is first
+    /// The register in a database, for the clients of an access file. An empty database is filled with `residents` when it is first
     /// asked, or by [`PopulationRegister::fill`].
     #[must_use]
     pub fn new(
         register: Box<dyn Register>,
-        clients: Vec<PopulationClient>,
+        access: PopulationAccess,
         territory: Territory,
         residents: Option<Population>,
     ) -> Self {
-        let clients = clients
+        let clients = access
+            .clients
             .into_iter()
             .map(|client| (client.client.path(), client))
             .collect();
         Self(Arc::new(Inner {
             register,
             clients,
+            identity_provider: access.identity_provider,
             territory,
             residents,
             filled: OnceCell::new(),
@@ -80,6 +94,26 @@ impl PopulationRegister {
                 .map_err(|error| StoreError::Unavailable(error.to_string()))?
         };
         self.0.filled.get_or_try_init(filling).await.map(|_| ())
+    }
+
+    /// Who is told of changes, and at which service.
+    pub(crate) fn subscribers(&self) -> Vec<(String, ServiceId)> {
+        let clients = self.0.clients.iter();
+        clients
+            .filter_map(|(name, client)| Some((name.clone(), client.push.clone()?)))
+            .collect()
+    }
+
+    /// Does work on the database, on a thread that may wait.
+    pub(crate) async fn on_database<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.fill().await?;
+        let inner = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || work(&inner))
+            .await
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?
     }
 
     /// Answers a question, after it was kept who asked it.
@@ -117,7 +151,7 @@ impl Inner {
             .map(|_| ())
     }
 
-    fn rules(&self) -> Rules<'_> {
+    pub(crate) fn rules(&self) -> Rules<'_> {
         Rules {
             numbers: &OpaqueSerial,
             territory: &self.territory,
@@ -134,6 +168,9 @@ impl Inner {
         let Some(number) = question.subject() else {
             let told = match question {
                 Question::Changes(after) if client.changes => self.changes(client, *after),
+                Question::Act(entered) => self.enter(asker, client, entered),
+                Question::WorkList(after) if client.doubles => self.work_list(client, *after),
+                Question::Own(question) => return self.own(asker, client, question),
                 Question::Notices(after) => self.notices(&asker.client, *after),
                 _ => Err(denied()),
             };
@@ -203,6 +240,11 @@ impl Inner {
                     .filter_map(|(kind, record)| Some((*kind, View::of(grant, record, today)?)))
                     .collect();
                 Ok(relations(view, &relatives))
+            }
+            Question::Doubles(_) => {
+                let record = Record::default().text("number", view.number().as_str());
+                let found = self.candidates_of(client, view.number())?;
+                Ok(record.list("candidates", "candidate", found))
             }
             Question::Address(_) => {
                 let record = Record::default().text("number", view.number().as_str());
@@ -321,16 +363,32 @@ impl Inner {
         })
     }
 
-    /// Whose records changed, without what changed: that is asked for person by person.
     fn changes(&self, client: &PopulationClient, after: u64) -> Result<Record, Refusal> {
-        let acts = self.register.acts_after(ActId(after), MOST)?;
-        let last = acts.last().map_or(after, |act| act.id.0);
+        let changes = self.changes_after(client, ActId(after))?;
+        let items = changes
+            .people
+            .iter()
+            .map(|number| Record::default().text("number", number.as_str()))
+            .collect();
+        Ok(Record::default()
+            .number("last", changes.last.0)
+            .truth("more", changes.more)
+            .list("changes", "person", items))
+    }
+
+    /// Whose records changed, without what changed: that is asked for person by person.
+    pub(crate) fn changes_after(
+        &self,
+        client: &PopulationClient,
+        after: ActId,
+    ) -> Result<Changes, StoreError> {
+        let acts = self.register.acts_after(after, MOST)?;
         let mut changed = BTreeSet::new();
         for act in &acts {
             changed.extend(told_of(act, &client.grant));
         }
         let today = day_of(OffsetDateTime::now_utc());
-        let mut items = Vec::new();
+        let mut people = Vec::new();
         for number in changed {
             let record = self.register.record(number)?;
             // A number that was given up is told too: whoever knows it asks again and learns the other one.
@@ -340,13 +398,14 @@ impl Inner {
                     && View::of(Viewer::Client(&client.grant), &record, today).is_none()
             });
             if !hidden {
-                items.push(Record::default().text("number", number.as_str()));
+                people.push(number);
             }
         }
-        Ok(Record::default()
-            .number("last", last)
-            .truth("more", acts.len() == MOST)
-            .list("changes", "person", items))
+        Ok(Changes {
+            last: acts.last().map_or(after, |act| act.id),
+            more: acts.len() == MOST,
+            people,
+        })
     }
 
     fn notices(&self, client: &str, after: u64) -> Result<Record, Refusal> {
@@ -390,6 +449,7 @@ fn is_allowed(client: &PopulationClient, question: &Question) -> bool {
     match question {
         Question::Verify(_) => client.verify,
         Question::MayAct { .. } => client.may_act,
+        Question::Doubles(_) => client.doubles,
         Question::Relations(_) => details.contains(&Detail::Relations),
         Question::Address(_) => {
             details.contains(&Detail::Address) || details.contains(&Detail::ActualAddress)

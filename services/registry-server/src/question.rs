@@ -2,12 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use http::request::Parts;
 use http::{Method, Request};
-use id_registry::{Detail, Image, ImageKind, PersonalNumber, Theme};
+use id_registry::{Detail, Image, ImageKind, PersonalNumber, Purpose, Theme};
 use transport::Body;
 use xroad_id::ClientId;
 
+use crate::acts::Entered;
 use crate::answer::header;
+use crate::own::{Own, OwnQuestion};
 use crate::record::Record;
 use crate::registers::{LARGEST_REQUEST, POPULATION_NAMESPACE, Refusal, value};
 use crate::soap::Envelope;
@@ -54,6 +57,14 @@ pub(crate) enum Question {
     Changes(u64),
     /// Numbers that were given up after a notice.
     Notices(u64),
+    /// What an office enters.
+    Act(Box<Entered>),
+    /// Who may have two numbers, one of them this.
+    Doubles(PersonalNumber),
+    /// The work list of such people, after an act.
+    WorkList(u64),
+    /// What a person asks about the own record.
+    Own(OwnQuestion),
 }
 
 /// What is answered.
@@ -88,6 +99,10 @@ impl Question {
             Self::MayAct { .. } => "mayAct",
             Self::Changes(_) => "changesSince",
             Self::Notices(_) => "noticesSince",
+            Self::Act(_) => "enterAct",
+            Self::Doubles(_) => "doublesByNumber",
+            Self::WorkList(_) => "doublesSince",
+            Self::Own(_) => "own",
         }
     }
 
@@ -109,9 +124,14 @@ impl Question {
             | Self::Relations(number)
             | Self::Address(number)
             | Self::Image(number, _)
+            | Self::Doubles(number)
             | Self::MayAct { person: number, .. } => Some(*number),
             Self::Verify(given) => Some(given.number),
-            Self::Changes(_) | Self::Notices(_) => None,
+            Self::Changes(_)
+            | Self::Notices(_)
+            | Self::Act(_)
+            | Self::WorkList(_)
+            | Self::Own(_) => None,
         }
     }
 }
@@ -248,6 +268,24 @@ pub(crate) async fn of_rest(
             actor: actor.parse()?,
             theme: theme(parameter("theme")?)?,
         },
+        ["persons", number, "doubles"] if get => Question::Doubles(number.parse()?),
+        ["doubles"] if get => Question::WorkList(after()?),
+        ["own", number] if get => own(&head, number, Own::Record)?,
+        ["own", number, "look-ups"] if get => own(&head, number, Own::LookUps)?,
+        ["own", number, "portrait"] if get => own(&head, number, Own::Image(ImageKind::Portrait))?,
+        ["own", number, "signature-image"] if get => {
+            own(&head, number, Own::Image(ImageKind::Signature))?
+        }
+        ["own", number, "locks", purpose] if head.method == Method::PUT => {
+            own(&head, number, Own::Lock(lock_for(purpose)?, true))?
+        }
+        ["own", number, "locks", purpose] if head.method == Method::DELETE => {
+            own(&head, number, Own::Lock(lock_for(purpose)?, false))?
+        }
+        ["acts"] if head.method == Method::POST => {
+            let bytes = read(body).await?;
+            Question::Act(Box::new(Entered::decode(&bytes)?))
+        }
         ["changes"] if get => Question::Changes(after()?),
         ["notices"] if get => Question::Notices(after()?),
         ["verifications"] if head.method == Method::POST => Question::Verify(given(body).await?),
@@ -255,15 +293,38 @@ pub(crate) async fn of_rest(
     }))
 }
 
+fn lock_for(purpose: &str) -> Result<Purpose, Refusal> {
+    purpose.parse().map_err(|_| Refusal::Value("purpose"))
+}
+
+/// What a person asks, with the ID token that came as a bearer token (RFC 6750 section 2.1).
+fn own(head: &Parts, about: &str, what: Own) -> Result<Question, Refusal> {
+    let value = head.headers.get(http::header::AUTHORIZATION);
+    let token = value
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim().to_owned())
+        .ok_or(Refusal::Token)?;
+    Ok(Question::Own(OwnQuestion {
+        token,
+        about: about.parse()?,
+        what,
+    }))
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
+    let bytes = body.collect(LARGEST_REQUEST).await;
+    let bytes = bytes.map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    Ok(bytes.to_vec())
+}
+
 async fn given(body: Body) -> Result<Given, Refusal> {
     let unreadable = |error: &dyn std::fmt::Display| Refusal::Unreadable(error.to_string());
-    let bytes = body
-        .collect(LARGEST_REQUEST)
-        .await
-        .map_err(|error| unreadable(&error))?;
-    let read: serde_json::Value =
+    let bytes = read(body).await?;
+    let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
-    let perhaps = |name: &str| read[name].as_str().map(str::to_owned);
+    let perhaps = |name: &str| value[name].as_str().map(str::to_owned);
     let text = |name: &'static str| perhaps(name).ok_or(Refusal::Missing(name));
     Ok(Given {
         number: text("number")?.parse()?,

@@ -53,6 +53,18 @@ impl Record {
         self
     }
 
+    /// Texts under one name, each in an element `item`.
+    pub(crate) fn texts<'t>(
+        mut self,
+        name: &'static str,
+        item: &'static str,
+        texts: impl Iterator<Item = &'t str>,
+    ) -> Self {
+        let values = texts.map(|text| Value::Text(text.to_owned())).collect();
+        self.0.push((name.into(), Value::List(item, values)));
+        self
+    }
+
     /// A text, if there is one.
     fn perhaps(self, name: &'static str, text: Option<impl Into<String>>) -> Self {
         match text {
@@ -68,7 +80,7 @@ impl Record {
         self
     }
 
-    fn name(self, name: &'static str, both: &Name) -> Self {
+    pub(crate) fn name(self, name: &'static str, both: &Name) -> Self {
         let group = Self::default()
             .text("cyrillic", both.cyrillic.as_str())
             .text("latin", both.latin.as_str());
@@ -122,6 +134,14 @@ fn json(value: &Value) -> String {
             format!("[{}]", items.join(","))
         }
     }
+}
+
+/// A moment as answers write it: RFC 3339, in UTC, to the second.
+pub(crate) fn moment(at: time::OffsetDateTime) -> String {
+    let at = at.to_offset(time::UtcOffset::UTC);
+    let at = at.replace_nanosecond(0).unwrap_or(at);
+    at.format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
 }
 
 /// A text as JSON writes it.

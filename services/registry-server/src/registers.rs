@@ -2,7 +2,8 @@
 
 use http::{Method, Request, Response, StatusCode};
 use id_registry::{
-    CustomerRegister, LicenceRegister, NumberError, PersonalNumber, Population, Purpose, StoreError,
+    CustomerRegister, ImageError, LicenceRegister, NumberError, PersonalNumber, Population,
+    Purpose, StoreError,
 };
 use transport::Body;
 
@@ -49,6 +50,20 @@ pub(crate) enum Refusal {
     NotAllowed(String),
     #[error("The holder locked the number for the purpose {}; only the holder can open it.", .0.as_str())]
     Locked(Purpose),
+    #[error("The act is refused: {0}.")]
+    Act(id_registry::Refusal),
+    #[error("The picture is refused: {0}.")]
+    Image(#[from] ImageError),
+    #[error(
+        "The office entered something else under the reference {0:?}; an act has a number of its own."
+    )]
+    ReferenceUsed(String),
+    #[error(
+        "The sign-in of the person is not one that the register accepts; let the person sign in again."
+    )]
+    Token,
+    #[error("This needs a sign-in at the level {0}; let the person sign in again.")]
+    Level(&'static str),
     #[error("The register cannot answer now; ask again later.")]
     Unavailable(#[from] StoreError),
 }
@@ -57,8 +72,10 @@ impl Refusal {
     const fn status(&self) -> StatusCode {
         match self {
             Self::NobodyHolds(_) | Self::NoLicence(_) | Self::NoImage(_) => StatusCode::NOT_FOUND,
-            Self::NotAllowed(_) => StatusCode::FORBIDDEN,
-            Self::Locked(_) => StatusCode::CONFLICT,
+            Self::NotAllowed(_) | Self::Level(_) => StatusCode::FORBIDDEN,
+            Self::Token => StatusCode::UNAUTHORIZED,
+            Self::Act(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Locked(_) | Self::ReferenceUsed(_) => StatusCode::CONFLICT,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -77,6 +94,11 @@ impl Refusal {
             Self::Unreadable(_) => "UnreadableRequest",
             Self::NotAllowed(_) => "NotAllowed",
             Self::Locked(_) => "NumberLocked",
+            Self::Act(_) => "ActRefused",
+            Self::Image(_) => "ImageRefused",
+            Self::ReferenceUsed(_) => "ReferenceUsed",
+            Self::Token => "SignInNotAccepted",
+            Self::Level(_) => "LevelTooLow",
             Self::Unavailable(_) => "Unavailable",
         }
     }

@@ -1,0 +1,805 @@
+//! What offices, portals and subscribers do with the register, over its real port.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::{Answer, Running, ask, client, headers};
+use config::{IdentityProviderKeys, PopulationAccess, PopulationClient, PushSettings};
+use id_registry::{
+    Detail, Event, ImageKind, PersonalNumber, Population, ProtectionKind, Records, Register,
+};
+use pki::SoftwareKey;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use xroad_id::{ClientId, ServiceId};
+
+const ZAGS: &str = "KG/GOV/70000020/zags";
+const POLICE: &str = "KG/GOV/70000021/police";
+const PORTAL: &str = "KG/GOV/70000022/portal";
+const READER: &str = "KG/GOV/70000023/reader";
+const ISSUER: &str = "https://id.localhost:8883";
+const AUDIENCE: &str = "portal";
+
+/// Everything that a client can be granted to see.
+const ALL: [Detail; 15] = [
+    Detail::Names,
+    Detail::Sex,
+    Detail::BornOn,
+    Detail::BirthPlace,
+    Detail::Citizenship,
+    Detail::CivilStatus,
+    Detail::Relations,
+    Detail::Address,
+    Detail::ActualAddress,
+    Detail::Documents,
+    Detail::Portrait,
+    Detail::SignatureImage,
+    Detail::Death,
+    Detail::History,
+    Detail::LookUps,
+];
+
+struct Country {
+    running: Running,
+    keys: tempfile::TempDir,
+    key: jose::SigningKey,
+}
+
+fn kinds(kinds: &[&str]) -> std::collections::BTreeSet<String> {
+    kinds.iter().map(|kind| (*kind).to_owned()).collect()
+}
+
+fn country_with(push: Option<(PushSettings, ServiceId)>) -> Country {
+    let keys = tempfile::tempdir().expect("a folder");
+    let key = SoftwareKey::generate(pki::KeyType::EcP256).expect("a key");
+    let algorithm = pki::SignatureAlgorithm::Ecdsa(pki::DigestAlgorithm::Sha256);
+    let key = key.with_algorithm(algorithm).expect("a common algorithm");
+    let key = jose::SigningKey::new(Arc::new(key)).expect("a key that signs");
+    let file = keys.path().join("keys.json");
+    let set = jose::JwkSet::new(vec![key.public().clone()]);
+    std::fs::write(&file, set.to_value().to_string()).expect("written");
+    let (settings, service) = push.unzip();
+    let reader = PopulationClient {
+        verify: true,
+        changes: true,
+        may_act: true,
+        doubles: true,
+        push: service,
+        ..client(READER, &ALL)
+    };
+    let mut police = PopulationClient {
+        acts: kinds(&Event::OFFICES_ENTER),
+        ..client(POLICE, &ALL)
+    };
+    police.grant.protected = true;
+    let access = PopulationAccess {
+        clients: vec![
+            PopulationClient {
+                acts: kinds(&[
+                    "birth",
+                    "enrolment",
+                    "marriage",
+                    "nameChange",
+                    "death",
+                    "moved",
+                    "imageTaken",
+                    "correction",
+                    "merge",
+                    "distinct",
+                    "reversal",
+                ]),
+                doubles: true,
+                ..client(ZAGS, &[Detail::Names])
+            },
+            police,
+            PopulationClient {
+                own: Some(AUDIENCE.into()),
+                ..client(PORTAL, &[])
+            },
+            reader,
+        ],
+        identity_provider: Some(IdentityProviderKeys {
+            issuer: ISSUER.into(),
+            keys: file,
+        }),
+        push: settings,
+    };
+    Country {
+        running: common::start(access),
+        keys,
+        key,
+    }
+}
+
+fn country() -> Country {
+    let country = country_with(None);
+    // The first question brings the residents in.
+    assert_eq!(country.get(READER, "notices?after=0").status, 200);
+    country
+}
+
+fn resident(place: u32) -> id_registry::Resident {
+    Population::demonstration().person(place).expect("somebody")
+}
+
+impl Country {
+    fn get(&self, client: &str, path: &str) -> Answer {
+        ask(
+            self.running.address,
+            &format!("GET /population/{path}"),
+            &headers(client, "officer 1"),
+            b"",
+        )
+    }
+
+    fn act(&self, client: &str, reference: &str, event: Value) -> Answer {
+        let today = id_registry::day_of(OffsetDateTime::now_utc()).to_string();
+        let body = json!({ "effective": today, "reference": reference, "event": event });
+        self.send(client, &body.to_string())
+    }
+
+    fn send(&self, client: &str, body: &str) -> Answer {
+        ask(
+            self.running.address,
+            "POST /population/acts",
+            &headers(client, "officer 1"),
+            body.as_bytes(),
+        )
+    }
+
+    fn token(&self, claims: &Value) -> String {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        let mut all = json!({
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": "pairwise",
+            "iat": now,
+            "exp": now + 300,
+            "acr": "http://eidas.europa.eu/LoA/high",
+        });
+        for (name, value) in claims.as_object().expect("claims") {
+            all[name] = value.clone();
+        }
+        self.key.sign("JWT", &all).expect("signed")
+    }
+
+    fn own(&self, method: &str, token: &str, path: &str) -> Answer {
+        let line = format!("{method} /population/own/{path}");
+        let more = format!(
+            "{}Authorization: Bearer {token}\r\n",
+            headers(PORTAL, "portal")
+        );
+        ask(self.running.address, &line, &more, b"")
+    }
+
+    fn protect(
+        &self,
+        person: PersonalNumber,
+        kind: ProtectionKind,
+        against: Option<PersonalNumber>,
+    ) {
+        self.running.enter(Event::Protection {
+            person,
+            kind,
+            against,
+            active: true,
+        });
+    }
+}
+
+fn names(family: &str, given: &str) -> Value {
+    json!({ "familyName": { "cyrillic": family }, "givenName": { "cyrillic": given } })
+}
+
+fn newcomer(family: &str, given: &str) -> Value {
+    json!({
+        "names": names(family, given),
+        "sex": "F",
+        "bornOn": "1990-05-15",
+        "birthPlace": "Ош",
+        "citizenship": "UZB",
+    })
+}
+
+fn error(answer: &Answer) -> (u16, String) {
+    let code = answer.json()["error"].as_str().map(str::to_owned);
+    (answer.status, code.unwrap_or_default())
+}
+
+#[test]
+fn an_office_registers_a_birth_and_the_register_issues_the_number_once() {
+    let country = country();
+    let (father, mother) = (resident(4).number, resident(5).number);
+    let today = id_registry::day_of(OffsetDateTime::now_utc()).to_string();
+    let birth = json!({
+        "kind": "birth",
+        "child": {
+            "names": names("Асанова", "Бермет"),
+            "sex": "F",
+            "bornOn": today,
+            "birthPlace": "Бишкек",
+            "citizenship": "KGZ",
+        },
+        "mother": mother,
+        "father": father,
+    });
+    let first = country.act(ZAGS, "ЗАГС-1/26", birth.clone());
+    assert_eq!(first.status, 200, "{}", first.text());
+    let child: PersonalNumber = first.json()["number"]
+        .as_str()
+        .expect("a number")
+        .parse()
+        .expect("a number");
+    // The same message again is the same act; the same reference for something else is refused.
+    let again = country.act(ZAGS, "ЗАГС-1/26", birth.clone());
+    assert_eq!(again.json(), first.json());
+    let mut other = birth.clone();
+    other["child"]["names"] = names("Асанова", "Айзада");
+    let refused = country.act(ZAGS, "ЗАГС-1/26", other);
+    assert_eq!(error(&refused), (409, "ReferenceUsed".into()));
+    let record = country.running.register().record(child);
+    let record = record.expect("read").expect("there");
+    let act = &record.acts()[0];
+    assert_eq!(
+        (act.officer.office.as_str(), act.officer.name.as_str()),
+        (ZAGS, "officer 1")
+    );
+    assert_eq!(record.parent(id_registry::Parent::Mother), Some(mother));
+    // Another office has references of its own.
+    let other = country.act(POLICE, "ЗАГС-1/26", birth);
+    assert_eq!(other.status, 200);
+    assert_ne!(other.json()["number"], child.as_str());
+}
+
+#[test]
+fn only_listed_acts_by_a_named_officer_and_what_the_law_allows() {
+    let country = country();
+    let person = resident(4).number;
+    let guardianship = json!({
+        "kind": "guardianship", "ward": resident(6).number, "guardian": person, "appointed": true,
+    });
+    let refused = country.act(ZAGS, "1", guardianship.clone());
+    assert_eq!(error(&refused), (403, "NotAllowed".into()));
+    let refused = country.act(READER, "1", json!({ "kind": "death", "person": person }));
+    assert_eq!(error(&refused), (403, "NotAllowed".into()));
+    // Nor does an office take back what it may not enter.
+    let done = country.act(
+        POLICE,
+        "2",
+        json!({ "kind": "citizenshipChange", "person": person, "citizenship": "KAZ" }),
+    );
+    assert_eq!(done.status, 200, "{}", done.text());
+    let taken_back = json!({ "kind": "reversal", "act": done.json()["act"] });
+    let refused = country.act(ZAGS, "3", taken_back.clone());
+    assert_eq!(error(&refused), (403, "NotAllowed".into()));
+    assert_eq!(country.act(POLICE, "3", taken_back).status, 200);
+
+    let nameless = ask(
+        country.running.address,
+        "POST /population/acts",
+        &format!("X-Road-Client: {ZAGS}\r\nX-Road-Id: 1\r\n"),
+        json!({
+            "effective": "2026-01-01", "reference": "4",
+            "event": { "kind": "death", "person": person },
+        })
+        .to_string()
+        .as_bytes(),
+    );
+    assert_eq!(error(&nameless), (400, "MissingValue".into()));
+    // Refused by the register's rules, in words.
+    let refused = country.act(
+        ZAGS,
+        "5",
+        json!({ "kind": "marriage", "spouses": [person, resident(8).number] }),
+    );
+    assert_eq!(error(&refused), (422, "ActRefused".into()));
+    // What no description lists is refused, whatever else is right.
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "{\"effective\":\"2026-01-01\",\"reference\":\"6\",\"event\":{\"kind\":\"takenOver\",\"people\":[]}}",
+        &format!(
+            "{{\"effective\":\"2026-01-01\",\"reference\":\"6\",\"event\":{{\"kind\":\"death\",\"person\":\"{person}\",\"more\":1}}}}"
+        ),
+        &format!(
+            "{{\"effective\":\"yesterday\",\"reference\":\"6\",\"event\":{{\"kind\":\"death\",\"person\":\"{person}\"}}}}"
+        ),
+    ] {
+        let refused = country.send(ZAGS, body);
+        assert_eq!(error(&refused), (400, "UnreadableRequest".into()), "{body}");
+    }
+    let picture = json!({
+        "kind": "imageTaken", "person": person, "shows": "portrait", "image": "R0lGODlhAQABAAAAACw=",
+    });
+    let refused = country.act(ZAGS, "7", picture);
+    assert_eq!(error(&refused), (400, "ImageRefused".into()));
+}
+
+/// A double number is found when it comes in, listed for the officer, merged, and the merge taken back.
+#[test]
+fn double_numbers_are_found_merged_and_parted_again() {
+    let country = country();
+    let enrol = |reference: &str, given: &str| {
+        let person = newcomer("Жээнбекова", given);
+        let event = json!({ "kind": "enrolment", "person": person });
+        let answer = country.act(ZAGS, reference, event);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let before = country.get(READER, "changes?after=0").json()["last"]
+        .as_u64()
+        .expect("an act");
+    let first = enrol("1", "Чынара");
+    assert_eq!(first["candidates"], json!([]));
+    let second = enrol("2", "Чинара");
+    let candidate = &second["candidates"][0];
+    assert_eq!(candidate["number"], first["number"]);
+    assert_eq!(candidate["grounds"], json!(["alikeName", "sameBirthday"]));
+    let (kept, given_up) = (&first["number"], &second["number"]);
+    let list = country.get(ZAGS, &format!("doubles?after={before}")).json();
+    let pairs = list["pairs"].as_array().expect("pairs");
+    assert_eq!((pairs.len(), list["more"].as_bool()), (1, Some(false)));
+    let text = given_up.as_str().expect("a number");
+    let of_one = country.get(ZAGS, &format!("persons/{text}/doubles")).json();
+    assert_eq!(&of_one["candidates"][0]["number"], kept);
+    assert_eq!(
+        country
+            .get(PORTAL, &format!("persons/{text}/doubles"))
+            .status,
+        403
+    );
+
+    let merge = json!({ "kind": "merge", "kept": kept, "givenUp": given_up });
+    let merged = country.act(ZAGS, "3", merge);
+    assert_eq!(merged.status, 200, "{}", merged.text());
+    let answer = country.get(ZAGS, &format!("persons/{text}")).json();
+    assert_eq!(&answer["number"], kept);
+    let list = country.get(ZAGS, &format!("doubles?after={before}")).json();
+    assert_eq!(list["pairs"], json!([]));
+    let undo = json!({ "kind": "reversal", "act": merged.json()["act"] });
+    assert_eq!(country.act(ZAGS, "4", undo).status, 200);
+    let answer = country.get(ZAGS, &format!("persons/{text}")).json();
+    assert_eq!(&answer["number"], given_up);
+    let distinct = json!({ "kind": "distinct", "numbers": [kept, given_up] });
+    assert_eq!(country.act(ZAGS, "5", distinct).status, 200);
+    let list = country.get(ZAGS, &format!("doubles?after={before}")).json();
+    assert_eq!(list["pairs"], json!([]));
+}
+
+#[test]
+fn people_see_their_record_and_who_looked_and_lock_their_number() {
+    let country = country();
+    let (person, other) = (resident(4).number, resident(8).number);
+    let token = country.token(&json!({ "number": person }));
+    country.get(READER, &format!("persons/{person}/portrait"));
+    let record = country.own("GET", &token, person.as_str());
+    assert_eq!(record.status, 200, "{}", record.text());
+    let record = record.json();
+    assert!(record["bornOn"].is_string() && record["address"]["oblast"].is_string());
+    assert_eq!(record["acts"][0]["kind"], "takenOver");
+    let portrait = country.own("GET", &token, &format!("{person}/portrait"));
+    assert!(portrait.head.contains("image/jpeg") && portrait.body.len() > 1000);
+    let looks = country
+        .own("GET", &token, &format!("{person}/look-ups"))
+        .json();
+    let look = &looks["lookUps"][0];
+    assert_eq!(
+        (look["client"].as_str(), look["released"].as_bool()),
+        (Some(READER), Some(true))
+    );
+    assert!(!looks.to_string().contains("officer 1"));
+
+    // Others' records are not there.
+    for path in ["", "/look-ups", "/portrait"] {
+        let others = country.own("GET", &token, &format!("{other}{path}"));
+        assert_eq!(error(&others), (404, "PersonNotFound".into()), "{path}");
+    }
+    let lock = format!("{person}/locks/credit");
+    let foreign = country.own("PUT", &token, &format!("{other}/locks/credit"));
+    assert_eq!(foreign.status, 404);
+
+    // Whoever locks needs only be identified; whoever opens must be surely the person, and then it takes a day.
+    let low = country.token(&json!({ "number": person, "acr": "http://eidas.europa.eu/LoA/low" }));
+    assert_eq!(
+        error(&country.own("GET", &low, person.as_str())),
+        (403, "LevelTooLow".into())
+    );
+    assert_eq!(country.own("PUT", &low, &lock).status, 200);
+    let locks = country.own("GET", &token, person.as_str()).json()["locks"].clone();
+    assert_eq!(locks, json!([{ "purpose": "credit" }]));
+    assert_eq!(
+        error(&country.own("DELETE", &low, &lock)),
+        (403, "LevelTooLow".into())
+    );
+    let substantial = country
+        .token(&json!({ "number": person, "acr": "http://eidas.europa.eu/LoA/substantial" }));
+    assert_eq!(country.own("DELETE", &substantial, &lock).status, 403);
+    let opening = country.own("DELETE", &token, &lock);
+    assert_eq!(opening.status, 200, "{}", opening.text());
+    assert!(opening.json()["locks"][0]["opensAt"].is_string());
+    let for_credit = format!("{}X-Road-Issue: credit\r\n", headers(READER, "1"));
+    let asked = ask(
+        country.running.address,
+        &format!("GET /population/persons/{person}"),
+        &for_credit,
+        b"",
+    );
+    assert_eq!(error(&asked), (409, "NumberLocked".into()));
+}
+
+#[test]
+fn a_sign_in_that_is_not_the_persons_own_opens_nothing() {
+    let country = country();
+    let person = resident(4).number;
+    let good = country.token(&json!({ "number": person }));
+    assert_eq!(country.own("GET", &good, person.as_str()).status, 200);
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    for claims in [
+        json!({}),
+        json!({ "number": "1" }),
+        json!({ "number": person, "iss": "https://elsewhere.localhost" }),
+        json!({ "number": person, "aud": "bank" }),
+        json!({ "number": person, "aud": ["portal", "bank"] }),
+        json!({ "number": person, "exp": now - 120 }),
+        json!({ "number": person, "exp": now + 100_000 }),
+        json!({ "number": person, "iat": now + 1000 }),
+        json!({ "number": person, "acr": "urn:high" }),
+        json!({ "number": person, "act": { "sub": "somebody" } }),
+    ] {
+        let refused = country.own("GET", &country.token(&claims), person.as_str());
+        assert_eq!(
+            error(&refused),
+            (401, "SignInNotAccepted".into()),
+            "{claims}"
+        );
+    }
+    let (head, signature) = good.rsplit_once('.').expect("a token");
+    let none = format!(
+        "eyJhbGciOiJub25lIn0.{}.",
+        head.split('.').nth(1).expect("claims")
+    );
+    let changed = format!("{head}.{}", signature.chars().rev().collect::<String>());
+    for token in ["", "x", &none, &changed, &good[..good.len() - 1]] {
+        assert_eq!(country.own("GET", token, person.as_str()).status, 401);
+    }
+    // Another client of the exchange cannot use it, and keys that were taken back count no longer.
+    let more = format!("{}Authorization: Bearer {good}\r\n", headers(READER, "1"));
+    let line = format!("GET /population/own/{person}");
+    assert_eq!(ask(country.running.address, &line, &more, b"").status, 403);
+    std::fs::write(country.keys.path().join("keys.json"), "{\"keys\":[]}").expect("written");
+    let refused = country.own("GET", &good, person.as_str());
+    assert!(matches!(refused.status, 401 | 503), "{}", refused.text());
+}
+
+/// Parents see what the theme allows; who lost the rights sees nothing from the act on; from 14 a child's confidential
+/// matters are its own. A child sees that the parent looked.
+#[test]
+fn parents_see_their_child_as_far_as_the_law_allows() {
+    let country = country();
+    let child_born_in = |years: std::ops::Range<i32>| {
+        (0..400)
+            .filter(|place| place % 4 > 1)
+            .find(|place| years.contains(&resident(*place).born_on.year()))
+            .expect("a child")
+    };
+    let young = child_born_in(2014..2027);
+    let (child, parent) = (
+        resident(young).number,
+        resident(young - young % 4 + 1).number,
+    );
+    let token = country.token(&json!({ "number": parent }));
+    assert_eq!(country.own("GET", &token, child.as_str()).status, 200);
+    let looks = country.own("GET", &token, &format!("{child}/look-ups"));
+    assert_eq!(looks.status, 200);
+    assert_eq!(looks.json()["lookUps"][0]["service"], "ownLookUps");
+    let older = child_born_in(2009..2012);
+    let (teen, of_teen) = (
+        resident(older).number,
+        resident(older - older % 4 + 1).number,
+    );
+    let second = country.token(&json!({ "number": of_teen }));
+    let seen = country.own("GET", &second, teen.as_str());
+    assert_eq!(seen.status, 200);
+    assert_eq!(seen.json()["acts"], json!([]));
+    let confidential = country.own("GET", &second, &format!("{teen}/look-ups"));
+    assert_eq!(confidential.status, 404);
+    country.running.enter(Event::ParentalRights {
+        child,
+        parent,
+        rights: id_registry::ParentalRights::Lost,
+    });
+    for path in ["", "/look-ups", "/portrait"] {
+        let gone = country.own("GET", &token, &format!("{child}{path}"));
+        assert_eq!(error(&gone), (404, "PersonNotFound".into()), "{path}");
+    }
+}
+
+/// A protected witness is nobody in every service there is, in the words in which nobody is nobody.
+#[test]
+fn a_protected_witness_is_nobody_in_every_service() {
+    let country = country();
+    let (father, mother, child) = (resident(4).number, resident(5).number, resident(6).number);
+    let born = mother.birth_date().expect("a day");
+    let nobody = PersonalNumber::compose(mother.sex(), born, (mother.serial() + 1) % 100_000);
+    country.protect(mother, ProtectionKind::Witness, None);
+    let before = country.running.register().last_act().expect("an act").0;
+    country.running.enter(Event::CitizenshipChange {
+        person: mother,
+        citizenship: id_registry::Citizenship::Of("KAZ".into()),
+    });
+    let token = country.token(&json!({ "number": child }));
+    let same = |ask: &dyn Fn(PersonalNumber) -> Answer, what: &str| {
+        let (hidden, unknown) = (ask(mother), ask(nobody));
+        assert_eq!(hidden.status, unknown.status, "{what}: {}", hidden.text());
+        let text = hidden.text().replace(mother.as_str(), nobody.as_str());
+        assert_eq!(text, unknown.text(), "{what}");
+    };
+    for path in [
+        "",
+        "/relations",
+        "/address",
+        "/portrait",
+        "/signature-image",
+        "/doubles",
+        "/represented-by/11505198500001?theme=health",
+    ] {
+        same(
+            &|number| country.get(READER, &format!("persons/{number}{path}")),
+            path,
+        );
+    }
+    same(
+        &|number| {
+            let path = format!("persons/{child}/represented-by/{number}?theme=identity");
+            country.get(READER, &path)
+        },
+        "as the one who acts",
+    );
+    same(
+        &|number| {
+            let given = json!({
+                "number": number,
+                "familyName": resident(5).family_name.cyrillic,
+                "givenName": resident(5).given_name.cyrillic,
+            });
+            ask(
+                country.running.address,
+                "POST /population/verifications",
+                &headers(READER, "1"),
+                given.to_string().as_bytes(),
+            )
+        },
+        "verification",
+    );
+    for path in ["", "/look-ups", "/portrait"] {
+        same(
+            &|number| country.own("GET", &token, &format!("{number}{path}")),
+            "own",
+        );
+    }
+    let place = std::cell::Cell::new(0);
+    for event in [
+        |number: PersonalNumber| json!({ "kind": "death", "person": number }),
+        |number| json!({ "kind": "nameChange", "person": number, "names": names("Асанова", "Айжан") }),
+        |number| json!({ "kind": "marriage", "spouses": [resident(8).number, number] }),
+        |number| json!({ "kind": "merge", "kept": resident(9).number, "givenUp": number }),
+        |number| json!({ "kind": "distinct", "numbers": [number, resident(9).number] }),
+        |number| json!({ "kind": "correction", "person": number, "act": 2, "facts": [{ "birthPlace": "Ош" }] }),
+        |number| json!({ "kind": "moved", "person": number, "residence": "actual" }),
+    ] {
+        same(
+            &|number| {
+                place.set(place.get() + 1);
+                country.act(ZAGS, &format!("w{}", place.get()), event(number))
+            },
+            "acts",
+        );
+    }
+    // Nor is an act about her one that could be taken back.
+    let reverse = |act: u64| json!({ "kind": "reversal", "act": act });
+    let hidden = country.act(ZAGS, "r1", reverse(before + 1));
+    assert_eq!(error(&hidden), (422, "ActRefused".into()));
+    let unknown = country.act(ZAGS, "r2", reverse(before + 1000));
+    assert_eq!(
+        hidden.text().replace(&(before + 1).to_string(), "N"),
+        unknown.text().replace(&(before + 1000).to_string(), "N")
+    );
+
+    // She is in nobody's lists.
+    for path in [
+        format!("persons/{father}/relations"),
+        format!("persons/{child}/relations"),
+        format!("changes?after={before}"),
+        "doubles?after=0".to_owned(),
+    ] {
+        let answer = country.get(READER, &path);
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(!answer.text().contains(mother.as_str()), "{path}");
+    }
+    let own = country.own("GET", &token, child.as_str());
+    assert!(!own.text().contains(mother.as_str()), "{}", own.text());
+    // She herself is somebody, and so she is to those whom a law names.
+    let herself = country.token(&json!({ "number": mother }));
+    assert_eq!(country.own("GET", &herself, mother.as_str()).status, 200);
+    assert_eq!(
+        country.get(POLICE, &format!("persons/{mother}")).status,
+        200
+    );
+}
+
+/// Against violence: whereabouts are hidden everywhere, and the one whom the court names learns nothing.
+#[test]
+fn a_victim_is_hidden_from_the_one_whom_the_court_names() {
+    let country = country();
+    let young = (0..400)
+        .filter(|place| place % 4 > 1)
+        .find(|place| resident(*place).born_on.year() >= 2014)
+        .expect("a child");
+    let (child, father) = (resident(young).number, resident(young - young % 4).number);
+    let token = country.token(&json!({ "number": father }));
+    assert_eq!(country.own("GET", &token, child.as_str()).status, 200);
+    country.protect(child, ProtectionKind::Violence, Some(father));
+    for path in ["", "/look-ups", "/portrait"] {
+        let hidden = country.own("GET", &token, &format!("{child}{path}"));
+        assert_eq!(error(&hidden), (404, "PersonNotFound".into()), "{path}");
+    }
+    let own = country.own("GET", &token, father.as_str());
+    assert!(!own.text().contains(child.as_str()), "{}", own.text());
+    let act = format!("persons/{child}/represented-by/{father}?theme=health");
+    assert_eq!(country.get(READER, &act).json()["mayAct"], false);
+    for path in ["", "/address"] {
+        let seen = country
+            .get(READER, &format!("persons/{child}{path}"))
+            .json();
+        assert!(seen["address"].is_null() && seen["actualAddress"].is_null());
+    }
+    let police = country
+        .get(POLICE, &format!("persons/{child}/address"))
+        .json();
+    assert!(police["address"].is_object());
+}
+
+/// A subscriber that answers as it is told to; it keeps what it took.
+fn subscriber(refuse: usize) -> (u16, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&taken);
+    std::thread::spawn(move || {
+        for (turn, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.expect("a connection");
+            let mut bytes = Vec::new();
+            let mut buffer = [0; 4096];
+            let body = loop {
+                let count = stream.read(&mut buffer).expect("read");
+                bytes.extend_from_slice(&buffer[..count]);
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                    continue;
+                };
+                let head = head.to_lowercase();
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: "))
+                    .map_or(0, |length| length.parse::<usize>().expect("a length"));
+                if body.len() >= length {
+                    assert!(
+                        head.starts_with("post /r1/kg/gov/70000023/reader/news/changes http/1.1")
+                    );
+                    assert!(head.contains("x-road-client: kg/gov/70000001/population"));
+                    break body.to_owned();
+                }
+            };
+            let status = if turn < refuse { "503 Later" } else { "200 OK" };
+            if turn >= refuse {
+                let message = serde_json::from_str(&body).expect("JSON");
+                kept.lock().expect("free").push(message);
+            }
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).expect("answered");
+        }
+    });
+    (port, taken)
+}
+
+#[test]
+fn subscribers_are_told_of_changes_in_order_until_they_take_them() {
+    let (port, taken) = subscriber(2);
+    let settings = PushSettings {
+        security_server: format!("http://127.0.0.1:{port}"),
+        client: ClientId::from_path("KG/GOV/70000001/population").expect("a client"),
+    };
+    let service = ServiceId::from_path("KG/GOV/70000023/reader/news").expect("a service");
+    let country = country_with(Some((settings, service)));
+    // The subscription begins with the first residents in the register.
+    let begun = Instant::now();
+    while country.running.register().last_act().expect("an act").0 == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::thread::sleep(Duration::from_millis(700));
+    let (one, witness, other) = (resident(4).number, resident(5).number, resident(8).number);
+    let change = |person| Event::CitizenshipChange {
+        person,
+        citizenship: id_registry::Citizenship::Of("KAZ".into()),
+    };
+    country.protect(witness, ProtectionKind::Witness, None);
+    for person in [one, witness, other] {
+        country.running.enter(change(person));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let last = country.running.register().last_act().expect("an act").0;
+    let begun = Instant::now();
+    loop {
+        let messages = taken.lock().expect("free").clone();
+        if messages
+            .last()
+            .is_some_and(|message| message["last"] == last)
+        {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{messages:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let messages = taken.lock().expect("free").clone();
+    let told: Vec<String> = messages
+        .iter()
+        .flat_map(|message| message["changes"].as_array().cloned().unwrap_or_default())
+        .filter_map(|one| one["number"].as_str().map(str::to_owned))
+        .collect();
+    assert!(told.contains(&one.to_string()) && told.contains(&other.to_string()));
+    assert!(!told.contains(&witness.to_string()), "{told:?}");
+    for two in messages.windows(2) {
+        assert!(
+            two[1]["after"].as_u64() >= two[0]["last"].as_u64(),
+            "{messages:?}"
+        );
+    }
+}
+
+/// The picture that an office took takes the place of the one before, which stays on record.
+#[test]
+fn an_office_takes_a_picture() {
+    let country = country();
+    let (person, other) = (resident(4).number, resident(5).number);
+    let first = country.get(READER, &format!("persons/{person}/portrait"));
+    let second = country.get(READER, &format!("persons/{other}/portrait"));
+    use base64::Engine as _;
+    let base64 = base64::engine::general_purpose::STANDARD.encode(&second.body);
+    let taken = country.act(
+        ZAGS,
+        "1",
+        json!({ "kind": "imageTaken", "person": person, "shows": "portrait", "image": base64 }),
+    );
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    let now = country.get(READER, &format!("persons/{person}/portrait"));
+    assert_eq!(now.body, second.body);
+    let record = country.running.register().record(person);
+    let record = record.expect("read").expect("there");
+    let history = record.history(id_registry::Field::Image(ImageKind::Portrait));
+    assert_eq!(history.len(), 2);
+    assert_ne!(first.body, second.body);
+}
+
+/// The description lists every kind of act that offices enter, and no other.
+#[test]
+fn the_description_lists_every_kind_of_act() {
+    let description = registry_server::DESCRIPTIONS
+        .iter()
+        .find(|(name, _)| *name == "population.yaml")
+        .expect("a description")
+        .1;
+    let listed: Vec<&str> = description
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("kind: {type: string, enum: ["))
+        .filter_map(|rest| rest.strip_suffix("]}"))
+        .filter(|kinds| !kinds.contains(','))
+        .collect();
+    assert_eq!(listed, Event::OFFICES_ENTER);
+}
