@@ -76,7 +76,7 @@ pub async fn run(
             // Another name after each start: a turn that an earlier process had runs out first.
             let server = format!(
                 "{listen} {:016x}",
-                u64::from_be_bytes(crate::random::bytes()?)
+                u64::from_be_bytes(crate::random::bytes())
             );
             Some((settings, server, http))
         }

@@ -10,6 +10,8 @@ const DETAILS: &str = "\"names\", \"sex\", \"bornOn\", \"birthPlace\", \"citizen
      \"address\", \"documents\", \"death\"";
 /// What authorities see besides.
 const FOR_AUTHORITIES: &str = ", \"actualAddress\", \"relations\"";
+/// What the identity provider sees: what people may share, and the portrait that an officer compares.
+const FOR_IDENTITY: &str = "\"names\", \"sex\", \"bornOn\", \"address\", \"portrait\"";
 /// X-Road's usual member class of authorities.
 const AUTHORITIES: &str = "GOV";
 
@@ -27,6 +29,14 @@ pub(super) fn access(instance: &Instance) -> String {
         "# Written by the demo: what each client sees of a person. Nothing else is shown.\n",
     );
     let mut told: Vec<String> = Vec::new();
+    if let Some(sites) = &instance.sites {
+        let client = sites.identity_provider.path();
+        let _ = write!(
+            text,
+            "\n[[client]]\nid = \"{client}\"\ndetails = [{FOR_IDENTITY}]\nmay_act = true\n"
+        );
+        told.push(client);
+    }
     for service in &instance.services {
         if !service.url.starts_with("population:") {
             continue;
