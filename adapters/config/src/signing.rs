@@ -78,6 +78,9 @@ struct FileClient {
     duties: BTreeSet<ClientDuty>,
 }
 
+/// Names under which the service itself asks.
+const RESERVED: [&str; 2] = ["desk", "self"];
+
 /// What a client of the signing service may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -218,6 +221,11 @@ impl SigningServerSettings {
             if clients.iter().any(|known| known.id == id) {
                 return Err(wrong(format!("client {id:?} is there twice")));
             }
+            if RESERVED.contains(&id.as_str()) {
+                return Err(wrong(format!(
+                    "client {id:?}: what people do themselves or at a desk is on record under this name"
+                )));
+            }
             if client.names.is_empty() {
                 return Err(wrong(format!(
                     "client {id:?} has no name that people are shown"
@@ -317,6 +325,7 @@ mod tests {
             (client("/signed", "/signed#x"), "fragment"),
             (client("{ en = \"The bank\" }", "{}"), "no name"),
             (format!("{SMALL}{CLIENT}{CLIENT}"), "twice"),
+            (client("\"bank\"", "\"desk\""), "on record"),
             (
                 format!("{SMALL}[authority]\nurl = \"https://ca\"\nname = \"s\"\nkey = \"k\""),
                 "authority.authorities",

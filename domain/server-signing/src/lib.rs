@@ -47,7 +47,7 @@ pub use case::{CASE_CODE_LENGTH, CASE_LASTS, CaseMatter, CaseView, DESK_CLIENT, 
 pub use certificates::{Completion, Order, PendingCertificates};
 #[cfg(any(test, feature = "memory"))]
 pub use memory::Memory;
-pub use people::{CARE_AFTER_RECOVERY, Enrolment, RENEWAL_BEFORE_END, Untold};
+pub use people::{CARE_AFTER_RECOVERY, Enrolment, OfficerOnRecord, RENEWAL_BEFORE_END, Untold};
 pub use port::{
     By, Changes, Content, Event, EventPlace, Kind as ItemKind, Store, StoreError, Stored, What,
     Write,

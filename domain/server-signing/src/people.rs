@@ -25,6 +25,22 @@ pub const RENEWAL_BEFORE_END: Duration = Duration::days(60);
 /// Most credentials of one person that are sealed anew at a recovery.
 const MOST_CREDENTIALS: usize = 1000;
 
+/// Most officers that are listed.
+const MOST_OFFICERS: usize = 100_000;
+
+/// An officer, as the operator sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfficerOnRecord {
+    /// The id.
+    pub id: String,
+    /// Their own number.
+    pub number: PersonalNumber,
+    /// Where they serve.
+    pub office: String,
+    /// Whether their right was taken away.
+    pub dismissed: bool,
+}
+
 /// What a person is enrolled with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enrolment {
@@ -78,6 +94,25 @@ impl Signing {
         )?;
         self.store.commit(&changes)?;
         Ok(officer.id)
+    }
+
+    /// All officers that this service made, dismissed ones too.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn officers_on_record(&self) -> Result<Vec<OfficerOnRecord>, Failure> {
+        let found = list::<Officer>(&*self.store, By::KeysAfter(""), MOST_OFFICERS)?;
+        Ok(found
+            .into_iter()
+            .map(|loaded| loaded.value)
+            .filter(|officer| officer.is_ours(&*self.vault))
+            .map(|officer| OfficerOnRecord {
+                id: officer.id,
+                number: officer.number,
+                office: officer.office,
+                dismissed: officer.dismissed,
+            })
+            .collect())
     }
 
     /// An operator takes an officer's right away, at once.

@@ -367,6 +367,76 @@ fn somebody_without_a_key_signs_at_a_desk() {
     assert_eq!(signed.desk.as_ref().unwrap().reference, "portrait 3/26");
 }
 
+/// A form is taken from this site and this browser only, whatever the browser is signed in as.
+#[test]
+fn forms_of_other_sites_and_browsers_are_not_taken() {
+    let world = World::new();
+    let desk = officer(&world, 0);
+    let person = Browser::new(&world);
+    person.sign_in(&world.person);
+    let waiting = world.brought(&world.bank, &["contract"]);
+    waiting.get(&waiting.page);
+    let approve = location(&person.post("/me/revoke", &[("credential", &world.credential)]));
+    let mut forms: Vec<(&Browser<'_>, String)> = vec![
+        (&waiting, waiting.page.clone()),
+        (&waiting, format!("{}/options", waiting.page)),
+        (&waiting, format!("{}/refuse", waiting.page)),
+        (&person, approve.clone()),
+        (&person, format!("{approve}/again")),
+    ];
+    for path in [
+        "/sign-in",
+        "/sign-in/options",
+        "/sign-out",
+        "/me/freeze",
+        "/me/revoke",
+        "/me/renew",
+    ] {
+        forms.push((&person, path.to_owned()));
+    }
+    for path in [
+        "/enrol",
+        "/enrol/options",
+        "/enrol/key",
+        "/enrol/card",
+        "/enrol/self",
+        "/officer",
+    ] {
+        forms.push((&person, path.to_owned()));
+    }
+    for task in [
+        "enrol", "recover", "join", "lift", "freeze", "person", "revoke", "renew",
+    ] {
+        forms.push((&desk, format!("/desk/{task}")));
+    }
+    let others = Browser::new(&world);
+    others.get("/sign-in");
+    for (browser, path) in &forms {
+        let (own, foreign) = (browser.csrf(), others.csrf());
+        for (origin, token) in [
+            ("https://portal.example.kg", Some(own.as_str())),
+            ("null", Some(own.as_str())),
+            ("http://sign.example.kg", Some(own.as_str())),
+            (ORIGIN, Some(foreign.as_str())),
+            (ORIGIN, None),
+        ] {
+            let reply = browser.post_from(origin, path, token);
+            assert_eq!(
+                reply.status(),
+                403,
+                "{path} from {origin}: {}",
+                reply.body()
+            );
+        }
+    }
+    let signing = world.server.signing();
+    assert!(!signing.person(PERSON.parse().unwrap()).unwrap().frozen);
+    assert!(
+        waiting.sign(&world.person).contains("code="),
+        "nothing was refused or used up"
+    );
+}
+
 /// Every page that there is, in every language, has no fault in its markup and shows no key of a text.
 #[test]
 fn every_page_holds_in_every_language() {

@@ -556,6 +556,14 @@ impl<'a> Browser<'a> {
         reply
     }
 
+    /// Sends a form as a page of `origin` would make this browser send it, with a token or without.
+    pub fn post_from(&self, origin: &str, path: &str, csrf: Option<&str>) -> Reply {
+        let cookies = self.header();
+        let headers = [("cookie", cookies.as_str()), ("origin", origin)];
+        let fields: Vec<_> = csrf.iter().map(|csrf| ("csrf", *csrf)).collect();
+        self.world.post_form(path, &headers, &form(&fields))
+    }
+
     /// What the script asks for before the passkey answers.
     pub fn options(&self, path: &str) -> Value {
         let reply = self.post(path, &[]);
