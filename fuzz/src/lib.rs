@@ -7,6 +7,8 @@
 pub mod asic;
 pub mod csc;
 pub mod globalconf;
+pub mod id_import;
+pub mod id_registry;
 pub mod jose;
 pub mod pades;
 pub mod pki;
