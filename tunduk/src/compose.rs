@@ -37,7 +37,7 @@ use transport::TlsIdentity;
 use xroad_id::{ClientId, SecurityServerId};
 
 use crate::endpoints::{self, Endpoints};
-use crate::instance::{Instance, OutsideServer, Server, owner_of};
+use crate::instance::{ALL_SITES, Instance, OutsideServer, Server, Site, Sites, owner_of};
 use crate::narrator::{Busy, Narrator};
 use crate::parties::{self, bracketed};
 use crate::random;
@@ -381,12 +381,25 @@ impl Country {
                 .iter()
                 .flat_map(|server| self.credentials(server))
                 .collect(),
+            sites: instance
+                .sites
+                .iter()
+                .flat_map(|sites| ALL_SITES.map(|site| self.site(sites, site)))
+                .collect(),
         };
         let text = serde_json::to_string_pretty(&content).map_err(|error| error.to_string())?;
         write(
             &self.state.join(endpoints::FILE),
             format!("{text}\n").as_bytes(),
         )
+    }
+
+    fn site(&self, sites: &Sites, site: Site) -> endpoints::Site {
+        endpoints::Site {
+            url: site.origin(),
+            listen: sites.listen(site).to_string(),
+            cert: self.relative(&sites::folder(&self.state, site).join("tls.pem")),
+        }
     }
 
     fn credentials(&self, server: &Certified) -> [endpoints::Credential; 2] {
@@ -681,6 +694,19 @@ fn central_port(instance: &Instance, narrator: &Narrator) -> Result<u16, String>
                 )
             })?;
         }
+    }
+    for (sites, site) in instance
+        .sites
+        .iter()
+        .flat_map(|sites| ALL_SITES.map(|site| (sites, site)))
+    {
+        let listen = sites.listen(site);
+        TcpListener::bind(listen).map_err(|error| {
+            format!(
+                "{listen} cannot be used by {}: {error}; is another demo running? Another `address` in the table [sites] of an instance file avoids it",
+                site.origin()
+            )
+        })?;
     }
     if let Some(port) = instance.central_port {
         return trial(port)

@@ -31,6 +31,20 @@ pub struct Endpoints {
     pub services: Vec<Service>,
     /// What is needed to call, beside the above.
     pub credentials: Vec<Credential>,
+    /// The sites that people use.
+    #[serde(default)]
+    pub sites: Vec<Site>,
+}
+
+/// A site that people use.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Site {
+    /// Its address in a browser.
+    pub url: String,
+    /// Address and port where it listens, for programs that do not look its name up.
+    pub listen: String,
+    /// Its certificate, PEM, and the authority's.
+    pub cert: String,
 }
 
 /// The certification authority.

@@ -97,6 +97,7 @@ fn the_story_is_told_and_told_again_with_the_same_keys() {
         "security_servers",
         "services",
         "credentials",
+        "sites",
     ] {
         assert!(!endpoints[key].is_null(), "{key} is missing");
     }

@@ -29,7 +29,10 @@ use document_signature::{
     Class, Integrity, PreparedDocument, Report, SignatureReport, SignedDocument, Trust, Verdict,
     verify,
 };
-use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    STRICT_TRANSPORT_SECURITY,
+};
 use http::{Method, Request, Response, StatusCode};
 use jose::SigningKey;
 use oauth2::Parameters;
@@ -279,7 +282,12 @@ impl BankSite {
         request: Request<Body>,
         _connection: Arc<Connection>,
     ) -> Response<Body> {
-        self.answered(request).await.map(Body::full)
+        let mut reply = self.answered(request).await;
+        reply.headers_mut().insert(
+            STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+        reply.map(Body::full)
     }
 
     async fn answered(&self, request: Request<Body>) -> Reply {
