@@ -13,6 +13,10 @@ fn every_language_has_the_same_texts() {
     assert_eq!(text_faults(TEXTS), Vec::<String>::new());
 }
 
+fn html(page: &dyn Page) -> String {
+    page.html().expect("html")
+}
+
 fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
     let frame = Frame {
         texts,
@@ -38,10 +42,37 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
         network: Some("192.0.2.0/24".to_owned()),
     }];
     let scope_texts = ["scope-profile".to_owned()];
-    let all: Vec<(&'static str, Box<dyn Page + '_>)> = vec![
+    let places = [Place {
+        path: "/account",
+        text: "account-title",
+        current: true,
+    }];
+    let cases = [CaseRow {
+        id: HOSTILE.to_owned(),
+        text: "desk-recovery",
+        number: "12345678901234".to_owned(),
+        since: "2026-11-25 10:00".to_owned(),
+    }];
+    let mandate = |to_answer| MandateRow {
+        id: "mandate".to_owned(),
+        other: HOSTILE.to_owned(),
+        themes: vec!["theme-health".to_owned(), "theme-family".to_owned()],
+        until: "2027-01-01".to_owned(),
+        state: "mandate-granted",
+        to_answer,
+        lives: true,
+        may_pass_on: !to_answer,
+    };
+    let mandates = [mandate(true), mandate(false)];
+    let choices = [Choice {
+        name: "theme-health".to_owned(),
+        text: "theme-health".to_owned(),
+        chosen: true,
+    }];
+    vec![
         (
             "sign-in",
-            Box::new(SignInPage {
+            html(&SignInPage {
                 frame,
                 client: Some(HOSTILE),
                 level: Some("level-high"),
@@ -50,25 +81,28 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
         ),
         (
             "code",
-            Box::new(CodePage {
+            html(&CodePage {
                 frame,
                 attempt: HOSTILE,
             }),
         ),
         (
             "consent",
-            Box::new(ConsentPage {
+            html(&ConsentPage {
                 frame,
                 client: HOSTILE,
                 organisation: HOSTILE,
                 scopes: &scopes,
+                theme: Some("theme-health"),
+                represented: &["12345678901234".to_owned()],
             }),
         ),
-        ("first-key", Box::new(FirstKeyPage { frame })),
-        ("device", Box::new(DevicePage { frame })),
+        ("unfreeze", html(&UnfreezePage { frame })),
+        ("first-key", html(&FirstKeyPage { frame })),
+        ("device", html(&DevicePage { frame })),
         (
             "device-choose",
-            Box::new(DeviceChoosePage {
+            html(&DeviceChoosePage {
                 frame,
                 client: Some(HOSTILE),
                 place: Some(HOSTILE),
@@ -80,7 +114,7 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
         ),
         (
             "screen",
-            Box::new(ScreenPage {
+            html(&ScreenPage {
                 frame,
                 address: "https://id.example.kg/device",
                 user_code: "ABCD-EFGH",
@@ -90,12 +124,12 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
         ),
         (
             "account",
-            Box::new(AccountPage {
+            html(&AccountPage {
                 frame,
+                places: &places,
                 done: Some("done-changed"),
                 level: "level-high",
                 number: Some("12345678901234"),
-                officer: true,
                 keys: &rows,
                 sessions: &rows,
                 devices: &rows,
@@ -105,15 +139,141 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
         ),
         (
             "desk",
-            Box::new(DeskPage {
+            html(&DeskPage {
                 frame,
+                places: &places,
                 office: HOSTILE,
+                cases: &cases,
             }),
         ),
-    ];
-    all.into_iter()
-        .map(|(name, page)| (name, page.html().expect("html")))
-        .collect()
+        (
+            "person",
+            html(&PersonPage {
+                frame,
+                places: &places,
+                number: "12345678901234",
+                name: Some(HOSTILE),
+                portrait: Some("data:image/jpeg;base64,AAAA"),
+                state: "desk-has-account",
+                careful_until: Some("2026-11-26 10:00".to_owned()),
+                tasks: &DeskTask::ALL,
+            }),
+        ),
+        (
+            "case",
+            html(&CasePage {
+                frame,
+                places: &places,
+                id: HOSTILE,
+                number: "12345678901234",
+                name: None,
+                portrait: None,
+                task: DeskTask::Confirm,
+            }),
+        ),
+        (
+            "acting",
+            html(&ActingPage {
+                frame,
+                places: &places,
+                done: Some("acting-done"),
+                given: &mandates[..1],
+                held: &mandates[1..],
+                themes: &choices,
+                days: ("2026-11-25", "2029-11-24"),
+            }),
+        ),
+        (
+            "clients",
+            html(&ClientsPage {
+                frame,
+                places: &places,
+                done: Some("clients-done"),
+                sandbox: true,
+                clients: &[ClientRow {
+                    id: HOSTILE.to_owned(),
+                    name: HOSTILE.to_owned(),
+                    state: "client-registered",
+                    good: true,
+                    can_change: true,
+                }],
+            }),
+        ),
+        (
+            "client-form",
+            html(&ClientFormPage {
+                frame,
+                places: &places,
+                id: HOSTILE,
+                names: [HOSTILE; 3].map(str::to_owned),
+                organisation: HOSTILE.to_owned(),
+                contact: HOSTILE.to_owned(),
+                redirect_uris: format!("{HOSTILE}</textarea>"),
+                after_logout_uris: String::new(),
+                logout_uri: HOSTILE.to_owned(),
+                keys: HOSTILE.to_owned(),
+                tls_subject: HOSTILE.to_owned(),
+                methods: ["a", "b", "c"].map(|name| Choice {
+                    name: name.to_owned(),
+                    text: "method-tls-key".to_owned(),
+                    chosen: name == "a",
+                }),
+                profiles: ["a", "b"].map(|name| Choice {
+                    name: name.to_owned(),
+                    text: "profile-fapi2".to_owned(),
+                    chosen: name == "a",
+                }),
+                levels: ["a", "b", "c"].map(|name| Choice {
+                    name: name.to_owned(),
+                    text: "level-high".to_owned(),
+                    chosen: name == "a",
+                }),
+                scopes: &[ScopeField {
+                    name: "profile".to_owned(),
+                    text: "scope-profile".to_owned(),
+                    chosen: true,
+                    purposes: [HOSTILE; 3].map(str::to_owned),
+                }],
+                themes: &choices,
+                device_flow: true,
+            }),
+        ),
+        (
+            "approvals",
+            html(&ApprovalsPage {
+                frame,
+                places: &places,
+                done: None,
+                clients: &[ApprovalRow {
+                    id: "client".to_owned(),
+                    name: HOSTILE.to_owned(),
+                    state: "client-registered",
+                    facts: vec![("client-contact", HOSTILE.to_owned())],
+                    seen: "digest".to_owned(),
+                    waits: true,
+                    lives: true,
+                }],
+                more_after: Some(HOSTILE),
+            }),
+        ),
+        (
+            "officers",
+            html(&OfficersPage {
+                frame,
+                places: &places,
+                done: None,
+                officers: &[OfficerRow {
+                    number: "12345678901234".to_owned(),
+                    office: HOSTILE.to_owned(),
+                    duties: vec!["duty-desk", "duty-clients"],
+                }],
+                duties: &[DutyField {
+                    name: "duty-desk",
+                    text: "duty-desk",
+                }],
+            }),
+        ),
+    ]
 }
 
 #[test]

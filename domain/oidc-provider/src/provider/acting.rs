@@ -310,6 +310,27 @@ impl Provider {
         Ok(all)
     }
 
+    /// The mandates of a person, each with the number of the other side.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn mandates_with_numbers(
+        &self,
+        who: &Authenticated,
+    ) -> Result<Vec<(Mandate, Option<PersonalNumber>)>, Failure> {
+        let mut all = Vec::new();
+        for mandate in self.mandates(who)? {
+            let other = if mandate.giver == who.account.id {
+                &mandate.holder
+            } else {
+                &mandate.giver
+            };
+            let number = self.account(other)?.value.person;
+            all.push((mandate, number));
+        }
+        Ok(all)
+    }
+
     /// Whether a mandate holds, and every mandate that it was passed on from.
     fn holds(&self, mandate: &Mandate, now: OffsetDateTime) -> Result<bool, Failure> {
         let mut mandate = mandate.clone();

@@ -176,11 +176,7 @@ impl Provider {
     /// [`Refusal::NotOnDuty`].
     pub fn cases(&self, by: &OnDuty) -> Result<Vec<Case>, Failure> {
         by.has(Duty::Desk)?;
-        let all = list::<RecoveryCase>(
-            self.store.as_ref(),
-            By::KeysAfter(""),
-            MOST_CASES,
-        )?;
+        let all = list::<RecoveryCase>(self.store.as_ref(), By::KeysAfter(""), MOST_CASES)?;
         let mut cases = Vec::new();
         for case in all.into_iter().map(|case| case.value) {
             let account = self.account(&case.account)?.value;

@@ -149,6 +149,16 @@ impl Provider {
         Ok(found.into_iter().map(|client| client.value).collect())
     }
 
+    /// One relying party in any state.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOnDuty`], [`Refusal::UnknownClient`].
+    pub fn registered(&self, by: &OnDuty, id: &ClientId) -> Result<Client, Failure> {
+        by.has(Duty::Clients)?;
+        let found = self.load::<Client>(id.as_str())?;
+        Ok(found.ok_or(Refusal::UnknownClient)?.value)
+    }
+
     /// Approves a relying party, not one's own, in the form that the officer saw.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use time::{Duration, OffsetDateTime};
 
 use id_registry::PersonalNumber;
 
-use super::sign_in::proof;
 use super::officers::OnDuty;
+use super::sign_in::proof;
 use super::support::{Duty, NoticeKind};
 use super::{Decision, Provider};
 use crate::account::{Account, Login, LoginName, NewPasskey, Standing, Tenant, Way};

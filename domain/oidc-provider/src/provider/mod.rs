@@ -29,13 +29,13 @@ use crate::secret::AccountId;
 
 pub use acting::{Mandate, MandateForm, MandateStanding};
 pub use authorize::{Answer, Interaction, Step};
+pub use cases::{Case, CaseFor, Opened};
 pub use clients::Consent;
 pub use codes::{CodeSent, Delivery, PasswordCheck};
 pub use crossing::{CrossingBegun, CrossingView};
-pub use cases::{Case, CaseFor, Opened};
 pub use desk::{AtDesk, Ticket};
-pub use officers::OnDuty;
 pub use logout::Logout;
+pub use officers::OnDuty;
 pub use own::Ground;
 pub use sign_in::{Assertion, CardHolder};
 pub use support::{Duty, Notice, NoticeKind, Officer};

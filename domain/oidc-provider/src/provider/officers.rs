@@ -88,11 +88,7 @@ impl Provider {
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
         self.decide(|| {
-            let any = list::<Officer>(
-                self.store.as_ref(),
-                By::KeysAfter(""),
-                1,
-            )?;
+            let any = list::<Officer>(self.store.as_ref(), By::KeysAfter(""), 1)?;
             if !any.is_empty() {
                 return Err(Refusal::NotOnDuty.into());
             }
@@ -160,16 +156,9 @@ impl Provider {
     ///
     /// # Errors
     /// [`Refusal::NotOnDuty`].
-    pub fn officers(
-        &self,
-        by: &OnDuty,
-    ) -> Result<Vec<(Officer, Option<PersonalNumber>)>, Failure> {
+    pub fn officers(&self, by: &OnDuty) -> Result<Vec<(Officer, Option<PersonalNumber>)>, Failure> {
         by.has(Duty::Appointment)?;
-        let found = list::<Officer>(
-            self.store.as_ref(),
-            By::KeysAfter(""),
-            MOST_OFFICERS,
-        )?;
+        let found = list::<Officer>(self.store.as_ref(), By::KeysAfter(""), MOST_OFFICERS)?;
         let mut officers = Vec::new();
         for officer in found {
             let person = self.account(&officer.value.account)?.value.person;

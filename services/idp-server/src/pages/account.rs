@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use oauth2::Parameters;
-use oidc_provider::{ChannelKind, ClientId, CredentialId, Duty, EventKind, Secret, SessionId};
+use oidc_provider::{ChannelKind, ClientId, CredentialId, EventKind, Secret, SessionId};
 use passwords::Password;
 use tokio::runtime::Handle;
 use web_ui::{ConfirmPage, see_other, set_cookie};
@@ -111,10 +111,10 @@ impl Pages {
             .collect();
         let page = AccountPage {
             frame: self.frame(visit, error),
+            places: &self.places(visit, "/account"),
             done: (visit.call.query == "done").then_some("done-changed"),
             level: level_text(who.level()),
             number: account.person.as_ref().map(|number| number.as_str()),
-            officer: provider.on_duty(who, Duty::Desk).is_ok(),
             keys: &keys,
             sessions: &sessions,
             devices: &devices,

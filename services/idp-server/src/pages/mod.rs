@@ -5,7 +5,10 @@
 //! that a relying party registered.
 
 mod account;
+mod acting;
+mod clients;
 mod desk;
+mod officers;
 mod sign_in;
 pub mod view;
 
@@ -17,8 +20,8 @@ use http::{Method, Request, Response, StatusCode};
 use id_registry::PersonalNumber;
 use oauth2::Parameters;
 use oidc_provider::{
-    Authenticated, Delivery, Failure, Interaction, Level, Origin, Refusal, Secret, Seed, SignedIn,
-    StoreError, Tenant, network_of,
+    Authenticated, Delivery, Duty, Failure, Interaction, Level, Origin, Refusal, Secret, Seed,
+    SignedIn, StoreError, Tenant, network_of,
 };
 use passkeys::{PasskeyError, Passkeys};
 use passwords::{Hasher, PasswordError};
@@ -29,6 +32,7 @@ use web_ui::{
     see_other, set_cookie,
 };
 
+use self::view::Place;
 use crate::oauth::{Call, INTERACTION_COOKIE, Oauth, Reply, SESSION_COOKIE, answered};
 
 /// Cookie that makes a device known.
@@ -157,6 +161,11 @@ impl Problem {
                 Refusal::LastWayIn => "error-last-way",
                 Refusal::NotVerified | Refusal::KeyCopied | Refusal::KeyInUse => "error-key",
                 Refusal::NotOnDuty => "error-officer",
+                Refusal::OwnCase | Refusal::SameOfficer => "error-own-case",
+                Refusal::SameWay => "error-same-way",
+                Refusal::MandateForm(_) => "error-mandate",
+                Refusal::ClientForm(_) => "error-client-form",
+                Refusal::NotProofed => "error-not-proofed",
                 _ => "error-other",
             },
         }
@@ -364,7 +373,45 @@ impl Pages {
         }
     }
 
+    /// Where somebody who is signed in goes to: everybody to their own, officers to what they do.
+    fn places(&self, visit: &Visit<'_>, current: &str) -> Vec<Place> {
+        let place = |path: &'static str, text: &'static str| Place {
+            path,
+            text,
+            current: path == current,
+        };
+        let mut places = vec![
+            place("/account", "account-title"),
+            place("/acting", "acting-title"),
+            place("/clients", "clients-title"),
+        ];
+        let duties = visit
+            .who
+            .as_ref()
+            .and_then(|who| self.oauth.provider().duties(who).ok())
+            .unwrap_or_default();
+        for (duty, path, text) in [
+            (Duty::Desk, "/desk", "desk-title"),
+            (Duty::Clients, "/approvals", "approvals-title"),
+            (Duty::Appointment, "/officers", "officers-title"),
+        ] {
+            if duties.contains(&duty) {
+                places.push(place(path, text));
+            }
+        }
+        places
+    }
+
     fn page(visit: &Visit<'_>, status: StatusCode, page: &dyn Page) -> Reply {
+        Self::page_with(visit, status, page, "")
+    }
+
+    /// A page that shows a portrait.
+    fn page_with_images(visit: &Visit<'_>, status: StatusCode, page: &dyn Page) -> Reply {
+        Self::page_with(visit, status, page, "data:")
+    }
+
+    fn page_with(visit: &Visit<'_>, status: StatusCode, page: &dyn Page, images: &str) -> Reply {
         let Ok(html) = page.html() else {
             return bare(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -377,7 +424,9 @@ impl Pages {
             .as_ref()
             .and_then(|(_, asking)| place_of(&asking.asked.redirect_uri))
             .unwrap_or_default();
-        visit.visitor.page(status, html, &page_policy(&place, ""))
+        visit
+            .visitor
+            .page(status, html, &page_policy(&place, images))
     }
 
     fn message(
@@ -455,6 +504,11 @@ impl Pages {
             "/account/freeze" => self.ask_to_freeze(visit),
             "/sign-out" => Ok(self.ask_to_sign_out(visit)),
             "/desk" => self.desk_page(visit, StatusCode::OK, None),
+            "/acting" => self.acting_page(visit, StatusCode::OK, None),
+            "/clients" => self.clients_page(visit, StatusCode::OK, None),
+            "/approvals" => self.approvals_page(visit, StatusCode::OK, None),
+            "/officers" => self.officers_page(visit, StatusCode::OK, None),
+            "/unfreeze" => Ok(self.unfreeze_page(visit, StatusCode::OK, None)),
             _ => {
                 let mut reply = self.message(
                     visit,
@@ -484,11 +538,19 @@ impl Pages {
             "/device" => self.device_letters(visit, &form),
             "/device/answer" => self.device_answer(visit, &form),
             "/sign-out" => self.sign_out(visit),
-            path => match (path.strip_prefix("/account/"), path.strip_prefix("/desk/")) {
-                (Some(what), _) => self.change_account(visit, what, &form),
-                (_, Some(task)) => self.desk_task(visit, task, &form),
-                _ => Err(Problem::Form),
-            },
+            "/unfreeze" => self.unfreeze(visit, &form),
+            path => {
+                let path = path.trim_start_matches('/');
+                match path.split_once('/') {
+                    Some(("account", what)) => self.change_account(visit, what, &form),
+                    Some(("desk", task)) => self.desk_task(visit, task, &form),
+                    Some(("acting", what)) => self.change_acting(visit, what, &form),
+                    Some(("clients", what)) => self.change_clients(visit, what, &form),
+                    Some(("approvals", what)) => self.change_approvals(visit, what, &form),
+                    Some(("officers", what)) => self.change_officers(visit, what, &form),
+                    _ => Err(Problem::Form),
+                }
+            }
         }
     }
 
@@ -513,6 +575,16 @@ impl Pages {
             self.account_page(visit, status, text)
         } else if path.starts_with("/desk") {
             self.desk_page(visit, status, text)
+        } else if path.starts_with("/acting") {
+            self.acting_page(visit, status, text)
+        } else if path.starts_with("/clients") {
+            self.clients_page(visit, status, text)
+        } else if path.starts_with("/approvals") {
+            self.approvals_page(visit, status, text)
+        } else if path.starts_with("/officers") {
+            self.officers_page(visit, status, text)
+        } else if path.starts_with("/unfreeze") {
+            Ok(self.unfreeze_page(visit, status, text))
         } else if path.starts_with("/device") {
             self.device_page(visit, status, text)
         } else if path.starts_with("/first-key") {

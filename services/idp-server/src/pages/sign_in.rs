@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::StatusCode;
+use id_registry::PersonalNumber;
 use oauth2::Parameters;
 use oidc_provider::{Assertion, CodeSent, Failure, LoginName, Refusal, Secret, Step};
 use passkeys::{Passkeys, Question};
@@ -10,9 +11,10 @@ use passwords::Password;
 use tokio::runtime::Handle;
 use web_ui::{bare, see_other, set_cookie};
 
+use super::acting::theme_text;
 use super::view::{
     CodePage, ConsentPage, DeviceChoosePage, DevicePage, FirstKeyPage, ScopeRow, ScreenPage,
-    SignInPage,
+    SignInPage, UnfreezePage,
 };
 use super::{INTERACTION_COOKIE, Pages, Problem, Reply, SCREEN_COOKIE, Visit, field, level_text};
 use crate::oauth::{DEVICE_PAGE, SESSION_COOKIE};
@@ -190,6 +192,28 @@ impl Pages {
         }
     }
 
+    pub(super) fn unfreeze_page(
+        &self,
+        visit: &Visit<'_>,
+        status: StatusCode,
+        error: Option<&str>,
+    ) -> Reply {
+        let page = UnfreezePage {
+            frame: self.frame(visit, error),
+        };
+        Self::page(visit, status, &page)
+    }
+
+    /// Lifts a freeze that came over a call or a counter; nobody is signed in by it.
+    pub(super) fn unfreeze(&self, visit: &Visit<'_>, form: &Parameters) -> Result<Reply, Problem> {
+        let assertion = self.assertion(visit, form)?;
+        self.oauth
+            .provider()
+            .unfreeze(&assertion, &visit.origin, visit.now(), visit.seed())?;
+        let next = Some(("/sign-in", "sign-in-link"));
+        Ok(self.message(visit, "unfrozen-title", "unfrozen-text", None, next))
+    }
+
     pub(super) fn first_key_page(
         &self,
         visit: &Visit<'_>,
@@ -246,10 +270,12 @@ impl Pages {
         };
         let refuse = Some(("/account", "account-title"));
         match (&asking.step, &visit.who) {
-            (Step::Ready, Some(who)) => {
-                self.allowed(visit, token, who, &asking.asked.scopes.clone())
+            // Where one acts for others, the person says each time for whom.
+            (Step::Ready, Some(who)) if asking.client.form.theme.is_none() => {
+                self.allowed(visit, token, who, &asking.asked.scopes.clone(), None)
             }
-            (Step::Consent { scopes }, Some(_)) => Ok(self.consent_page(visit, scopes)),
+            (Step::Ready, Some(_)) => self.consent_page(visit, &BTreeSet::new(), None),
+            (Step::Consent { scopes }, Some(_)) => self.consent_page(visit, scopes, None),
             (Step::Proofing, _) => {
                 Ok(self.message(visit, "proofing-title", "proofing-text", None, refuse))
             }
@@ -260,9 +286,14 @@ impl Pages {
         }
     }
 
-    fn consent_page(&self, visit: &Visit<'_>, scopes: &BTreeSet<String>) -> Reply {
+    fn consent_page(
+        &self,
+        visit: &Visit<'_>,
+        scopes: &BTreeSet<String>,
+        error: Option<&str>,
+    ) -> Result<Reply, Problem> {
         let Some((_, asking)) = &visit.asking else {
-            return see_other("/account");
+            return Ok(see_other("/account"));
         };
         let form = &asking.client.form;
         let code = visit.language().code();
@@ -277,13 +308,24 @@ impl Pages {
                     .and_then(|words| in_language(words, code)),
             })
             .collect();
+        let represented = match form.theme {
+            Some(theme) => self.represented_in(visit, theme)?,
+            None => Vec::new(),
+        };
         let page = ConsentPage {
-            frame: self.frame(visit, None),
+            frame: self.frame(visit, error),
             client: &Self::asking_name(visit).unwrap_or_default(),
             organisation: &form.organisation,
             scopes: &scopes,
+            theme: form.theme.map(theme_text),
+            represented: &represented,
         };
-        Self::page(visit, StatusCode::OK, &page)
+        let status = if error.is_some() {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::OK
+        };
+        Ok(Self::page(visit, status, &page))
     }
 
     fn allowed(
@@ -292,9 +334,10 @@ impl Pages {
         token: &Secret,
         who: &oidc_provider::Authenticated,
         scopes: &BTreeSet<String>,
+        subject: Option<PersonalNumber>,
     ) -> Result<Reply, Problem> {
         let provider = self.oauth.provider();
-        let answer = provider.allow(token, who, scopes, None, visit.now(), visit.seed())?;
+        let answer = provider.allow(token, who, scopes, subject, visit.now(), visit.seed())?;
         Ok(self.answered(&answer))
     }
 
@@ -323,7 +366,35 @@ impl Pages {
                     || form.get(&format!("scope-{scope}")) == Some("yes")
             });
         }
-        self.allowed(visit, token, who, &scopes)
+        let subject = match form.get("subject").map(str::trim) {
+            None | Some("") => None,
+            Some(number) => match number.parse() {
+                Ok(number) => Some(number),
+                Err(_) => return self.consent_again(visit, &asking.step, "error-number"),
+            },
+        };
+        match self.allowed(visit, token, who, &scopes, subject) {
+            // Whether there is such a person, and why not, is not told.
+            Err(Problem::Failure(Failure::Refused(Refusal::NotAvailable))) => {
+                self.consent_again(visit, &asking.step, "error-not-available")
+            }
+            done => done,
+        }
+    }
+
+    /// The same page once more, with what went wrong.
+    fn consent_again(
+        &self,
+        visit: &Visit<'_>,
+        step: &Step,
+        error: &'static str,
+    ) -> Result<Reply, Problem> {
+        let none = BTreeSet::new();
+        let scopes = match step {
+            Step::Consent { scopes } => scopes,
+            _ => &none,
+        };
+        self.consent_page(visit, scopes, Some(error))
     }
 
     pub(super) fn sign_in_with_phone(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {

@@ -1,7 +1,39 @@
 //! What each page shows: typed contents for the templates of this crate.
 
+mod acting;
+mod clients;
+mod desk;
+mod officers;
+
 use askama::Template;
 use web_ui::Frame;
+
+pub use acting::{ActingPage, ActingTask, MandateRow};
+pub use clients::{ApprovalRow, ApprovalsPage, ClientFormPage, ClientRow, ClientsPage, ScopeField};
+pub use desk::{CasePage, CaseRow, DeskPage, DeskTask, PersonPage};
+pub use officers::{DutyField, OfficerRow, OfficersPage};
+
+/// One of the places that somebody who is signed in goes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Its address.
+    pub path: &'static str,
+    /// Key of its name.
+    pub text: &'static str,
+    /// Whether the page belongs to it.
+    pub current: bool,
+}
+
+/// One thing to choose, by its name in the form.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// Its name.
+    pub name: String,
+    /// Key of its text.
+    pub text: String,
+    /// Whether it is chosen.
+    pub chosen: bool,
+}
 
 /// Ways to sign in, the safest first.
 #[derive(Debug, Template)]
@@ -50,6 +82,18 @@ pub struct ConsentPage<'a> {
     pub organisation: &'a str,
     /// What it asks for.
     pub scopes: &'a [ScopeRow],
+    /// Key of the theme in which people may act for others there.
+    pub theme: Option<&'a str>,
+    /// Numbers of those who gave the person a mandate in it.
+    pub represented: &'a [String],
+}
+
+/// A freeze is lifted by a key.
+#[derive(Debug, Template)]
+#[template(path = "unfreeze.html")]
+pub struct UnfreezePage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
 }
 
 /// A first key with a code from an officer.
@@ -134,14 +178,14 @@ pub struct EventRow {
 pub struct AccountPage<'a> {
     /// The frame.
     pub frame: Frame<'a>,
+    /// Where one goes from here.
+    pub places: &'a [Place],
     /// Key of what was just done.
     pub done: Option<&'a str>,
     /// Key of the level now.
     pub level: &'a str,
     /// The person's number, after proofing.
     pub number: Option<&'a str>,
-    /// Whether the person is an officer.
-    pub officer: bool,
     /// Passkeys.
     pub keys: &'a [Row],
     /// Sessions.
@@ -152,100 +196,4 @@ pub struct AccountPage<'a> {
     pub consents: &'a [Row],
     /// What happened, the latest first.
     pub events: &'a [EventRow],
-}
-
-/// What officers do at the desk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeskTask {
-    /// A code for a first key.
-    Ticket,
-    /// Binds an account to the person at the desk.
-    Bind,
-    /// Opens a recovery.
-    Recovery,
-    /// Confirms the recovery that another officer opened.
-    Confirm,
-    /// Freezes.
-    Freeze,
-    /// Lifts a freeze.
-    Unfreeze,
-}
-
-impl DeskTask {
-    /// All.
-    pub const ALL: [Self; 6] = [
-        Self::Ticket,
-        Self::Bind,
-        Self::Recovery,
-        Self::Confirm,
-        Self::Freeze,
-        Self::Unfreeze,
-    ];
-
-    /// Its name in addresses.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ticket => "ticket",
-            Self::Bind => "bind",
-            Self::Recovery => "recovery",
-            Self::Confirm => "confirm",
-            Self::Freeze => "freeze",
-            Self::Unfreeze => "unfreeze",
-        }
-    }
-
-    /// Key of its title.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Ticket => "desk-ticket",
-            Self::Bind => "desk-bind",
-            Self::Recovery => "desk-recovery",
-            Self::Confirm => "desk-confirm",
-            Self::Freeze => "desk-freeze",
-            Self::Unfreeze => "desk-unfreeze",
-        }
-    }
-
-    /// Key of what it is for.
-    #[must_use]
-    pub const fn hint(self) -> &'static str {
-        match self {
-            Self::Ticket => "desk-ticket-hint",
-            Self::Bind => "desk-bind-hint",
-            Self::Recovery => "desk-recovery-hint",
-            Self::Confirm => "desk-confirm-hint",
-            Self::Freeze => "desk-freeze-hint",
-            Self::Unfreeze => "desk-unfreeze-hint",
-        }
-    }
-
-    /// Whether a personal number is typed.
-    #[must_use]
-    pub const fn needs_number(self) -> bool {
-        !matches!(self, Self::Confirm)
-    }
-
-    /// Whether a code is typed.
-    #[must_use]
-    pub const fn needs_code(self) -> bool {
-        matches!(self, Self::Bind | Self::Confirm)
-    }
-
-    /// Whether the officer says that the person was compared with the portrait.
-    #[must_use]
-    pub const fn needs_comparison(self) -> bool {
-        !matches!(self, Self::Freeze)
-    }
-}
-
-/// The officers' desk.
-#[derive(Debug, Template)]
-#[template(path = "desk.html")]
-pub struct DeskPage<'a> {
-    /// The frame.
-    pub frame: Frame<'a>,
-    /// The officer's office.
-    pub office: &'a str,
 }
