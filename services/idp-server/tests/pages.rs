@@ -81,6 +81,27 @@ impl Site {
         browser
     }
 
+    /// A browser in which somebody signed in with an identity card.
+    fn card(&self, serial: u32) -> Browser<'_> {
+        let card = CardHolder {
+            number: number(serial),
+            tenant: Tenant::Sandbox,
+        };
+        let origin = Origin {
+            network: "192.0.2.0/24".to_owned(),
+            device: None,
+            label: "Firefox".to_owned(),
+        };
+        let signed_in = self
+            .provider
+            .sign_in_with_card(card, &origin, None, now(), &seed());
+        let session = signed_in.unwrap().session.expose().to_owned();
+        let mut browser = self.browser();
+        browser.cookies.insert(SESSION_COOKIE.to_owned(), session);
+        browser.get("/account");
+        browser
+    }
+
     /// A request of the bank, brought by a browser.
     fn ask(&self, browser: &mut Browser<'_>, scopes: &[&str]) {
         let client = self.provider.client(&ClientId::new(&*self.bank)).unwrap();
@@ -449,4 +470,333 @@ fn a_passkey_question_is_answered_once_and_by_a_key() {
     assert!(reply.body().contains("The passkey could not be verified"));
     let reply = browser.post("/sign-in/passkey", &fields);
     assert!(reply.body().contains("This was used already"));
+}
+
+#[test]
+fn officers_are_appointed_and_two_of_them_recover_an_account() {
+    let site = Site::new();
+    let mut boss = site.card(7);
+    site.provider
+        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
+        .unwrap();
+    let mut officers = [site.card(1), site.card(2)];
+    for serial in [1, 2] {
+        let fields = format!(
+            "number={}&office=Osh+1&duty-desk=yes",
+            number(serial).as_str()
+        );
+        assert_eq!(
+            location(&boss.post("/officers/appoint", &fields)),
+            "/officers?done"
+        );
+    }
+    let page = boss.get("/officers?done");
+    assert!(
+        page.body().contains("Osh 1; finds out who people are"),
+        "{}",
+        page.body()
+    );
+    let own = format!("number={}&office=Osh+1&duty-desk=yes", number(7).as_str());
+    assert!(
+        boss.post("/officers/appoint", &own)
+            .body()
+            .contains("Another officer has to do this")
+    );
+
+    // The officer sees face and name before anything else, and the person's own case is for somebody else.
+    let mut person = site.card(3);
+    let of_person = format!("number={}", number(3).as_str());
+    let page = officers[0].post("/desk/person", &of_person);
+    assert!(
+        page.body().contains("src=\"data:image/jpeg;base64,"),
+        "{}",
+        page.body()
+    );
+    assert!(page.body().contains("Aida Asanova"));
+    let policy = page.headers()[header::CONTENT_SECURITY_POLICY]
+        .to_str()
+        .unwrap();
+    assert!(policy.contains("img-src 'self' data:;"), "{policy}");
+    let page = officers[0].post("/desk/person", &format!("number={}", number(404).as_str()));
+    assert!(page.body().contains("gives no portrait"), "{}", page.body());
+
+    let page = officers[0].post("/desk/recovery", &of_person);
+    assert!(
+        page.body().contains("First compare the person"),
+        "{}",
+        page.body()
+    );
+    let compared = format!("{of_person}&compared=yes");
+    let page = officers[0].post("/desk/recovery", &compared);
+    assert!(
+        page.body()
+            .contains("a second officer of the office finds the case")
+    );
+    assert!(
+        officers[0].get("/desk").body().contains("None so far"),
+        "not the first one's"
+    );
+    let page = officers[1].get("/desk");
+    let case = hidden(&page, "code");
+    let page = officers[1].post("/desk/case", &format!("code={case}"));
+    assert!(
+        page.body().contains("Another officer opened")
+            || page.body().contains("another officer opened")
+    );
+    assert!(
+        officers[0]
+            .post("/desk/confirm", &format!("code={case}&compared=yes"))
+            .status()
+            == 400
+    );
+    let page = officers[1].post("/desk/confirm", &format!("code={case}&compared=yes"));
+    assert!(
+        page.body().contains("Give this code to the person"),
+        "{}",
+        page.body()
+    );
+    let page = officers[1].post("/desk/confirm", &format!("code={case}&compared=yes"));
+    assert_eq!(page.status(), StatusCode::BAD_REQUEST);
+
+    // Frozen over a counter: one officer does not lift it, two do.
+    officers[0].post("/desk/freeze", &of_person);
+    assert!(
+        person
+            .get("/account")
+            .body()
+            .contains("Sign in with a passkey")
+    );
+    let page = officers[1].post("/desk/unfreeze", &compared);
+    assert!(
+        page.body().contains("not lifted over the way it came"),
+        "{}",
+        page.body()
+    );
+    officers[1].post("/desk/open-unfreeze", &compared);
+    let case = hidden(&officers[0].get("/desk"), "code");
+    let page = officers[1].post(
+        "/desk/confirm-unfreeze",
+        &format!("code={case}&compared=yes"),
+    );
+    assert_eq!(page.status(), StatusCode::BAD_REQUEST);
+    let page = officers[0].post(
+        "/desk/confirm-unfreeze",
+        &format!("code={case}&compared=yes"),
+    );
+    assert!(
+        page.body().contains("The person is told"),
+        "{}",
+        page.body()
+    );
+
+    // Dismissed: nothing is shown from then on.
+    let fields = format!("number={}", number(1).as_str());
+    assert_eq!(
+        location(&boss.post("/officers/dismiss", &fields)),
+        "/officers?done"
+    );
+    assert!(
+        officers[0]
+            .get("/desk")
+            .body()
+            .contains("for officers only")
+    );
+    assert!(
+        officers[0]
+            .post("/desk/person", &of_person)
+            .body()
+            .contains("for officers only")
+    );
+}
+
+#[test]
+fn mandates_are_given_asked_for_and_ended() {
+    let site = Site::new();
+    let (mut mother, mut son) = (site.card(3), site.card(4));
+    let to_son = format!("number={}", number(4).as_str());
+    let page = mother.post("/acting/give", &format!("{to_son}&until=2027-06-01"));
+    assert!(page.body().contains("Choose one theme"), "{}", page.body());
+    for until in ["2031-01-01", "2026-01-01", "soon"] {
+        let fields = format!("{to_son}&until={until}&theme-health=yes");
+        assert_eq!(
+            mother.post("/acting/give", &fields).status(),
+            StatusCode::BAD_REQUEST,
+            "{until}"
+        );
+    }
+    let fields = format!("{to_son}&until=2027-06-01&theme-health=yes&pass=yes");
+    assert_eq!(
+        location(&mother.post("/acting/give", &fields)),
+        "/acting?done"
+    );
+    // Whoever types a number learns no name by it; whoever was trusted knows by whom.
+    let page = mother.get("/acting?done");
+    assert!(page.body().contains(number(4).as_str()) && !page.body().contains("Aida Asanova"));
+    let page = son.get("/acting");
+    assert!(page.body().contains("Aida Asanova"), "{}", page.body());
+    assert!(
+        page.body().contains("health; until 2027-06-01"),
+        "{}",
+        page.body()
+    );
+    let id = hidden(&page, "id");
+    let passed = format!("id={id}&number={}", number(5).as_str());
+    let mut friend = site.card(5);
+    assert_eq!(
+        location(&son.post("/acting/pass-on", &passed)),
+        "/acting?done"
+    );
+    assert!(friend.get("/acting").body().contains("in force"));
+    let further = format!(
+        "id={}&number={}",
+        hidden(&friend.get("/acting"), "id"),
+        number(7).as_str()
+    );
+    assert_eq!(
+        friend.post("/acting/pass-on", &further).status(),
+        StatusCode::BAD_REQUEST
+    );
+
+    // Asked for: the other one sees who asks and decides.
+    let fields = format!(
+        "number={}&until=2027-06-01&theme-family=yes",
+        number(3).as_str()
+    );
+    son.post("/acting/ask", &fields);
+    let page = mother.get("/acting");
+    assert!(
+        page.body().contains("Grant the request of Aida Asanova"),
+        "{}",
+        page.body()
+    );
+    let rest = page
+        .body()
+        .split("action=\"/acting/answer\"")
+        .nth(1)
+        .unwrap();
+    let id = rest
+        .split("name=\"id\" value=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let answer = format!("id={id}&grant=no");
+    assert_eq!(
+        son.post("/acting/answer", &answer).status(),
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        location(&mother.post("/acting/answer", &answer)),
+        "/acting?done"
+    );
+    assert_eq!(
+        mother.post("/acting/answer", &answer).status(),
+        StatusCode::BAD_REQUEST
+    );
+    let stranger = format!("id={id}");
+    assert_eq!(
+        friend.post("/acting/revoke", &stranger).status(),
+        StatusCode::BAD_REQUEST
+    );
+    // Nobody is told whether a number has an account.
+    let nobody = format!(
+        "number={}&until=2027-06-01&theme-health=yes",
+        number(77).as_str()
+    );
+    assert_eq!(
+        location(&mother.post("/acting/give", &nobody)),
+        "/acting?done"
+    );
+}
+
+#[test]
+fn a_service_is_registered_and_an_officer_stops_it() {
+    let site = Site::new();
+    let mut builder = site.card(3);
+    let keys = jose::JwkSet::new(vec![key().public().clone()])
+        .to_value()
+        .to_string();
+    let keys: String = url(&keys);
+    let page = builder.post("/clients/form", "id=");
+    assert!(page.body().contains("private_key_jwt"), "{}", page.body());
+    let fields = |uris: &str, purpose: &str| {
+        format!(
+            "id=&name-en=Pharmacy&organisation=Ministry&contact=a%40b.kg&redirect-uris={}&method=private_key_jwt\
+             &keys={keys}&profile=fapi2&level=high&scope-openid=yes&purpose-openid-en={purpose}&theme=theme-health",
+            url(uris)
+        )
+    };
+    for (uris, purpose, problem) in [
+        (
+            "http://dari.kg/back",
+            "to+know+you",
+            "The form is not complete",
+        ),
+        ("https://dari.kg/back", "", "The form is not complete"),
+        (
+            "https://dari.kg/back\nhttps://other.kg/",
+            "x",
+            "must be on one host",
+        ),
+    ] {
+        let page = builder.post("/clients/save", &fields(uris, purpose));
+        assert!(page.body().contains(problem), "{uris}: {}", page.body());
+    }
+    // What was filled in is not lost.
+    let page = builder.post("/clients/save", &fields("http://dari.kg/back", "x"));
+    assert!(
+        page.body().contains("value=\"Pharmacy\"") && page.body().contains("http://dari.kg/back")
+    );
+    let reply = builder.post(
+        "/clients/save",
+        &fields("https://dari.kg/back", "to+know+you"),
+    );
+    assert_eq!(location(&reply), "/clients?done");
+    let page = builder.get("/clients");
+    assert!(
+        page.body().contains("Pharmacy") && page.body().contains("in use"),
+        "{}",
+        page.body()
+    );
+    let id = hidden(&page, "id");
+    let page = builder.post("/clients/form", &format!("id={id}"));
+    assert!(
+        page.body().contains("https://dari.kg/back"),
+        "{}",
+        page.body()
+    );
+    let mut other = site.card(4);
+    assert_eq!(
+        other.post("/clients/form", &format!("id={id}")).status(),
+        StatusCode::BAD_REQUEST
+    );
+
+    site.provider
+        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
+        .unwrap();
+    let mut boss = site.card(7);
+    assert!(boss.get("/approvals").body().contains("for officers only"));
+    let fields = format!(
+        "number={}&office=Ministry&duty-clients=yes",
+        number(5).as_str()
+    );
+    let mut officer = site.card(5);
+    boss.post("/officers/appoint", &fields);
+    let page = officer.get("/approvals");
+    assert!(page.body().contains("openid: to know you") && page.body().contains("Pharmacy"));
+    assert_eq!(
+        location(&officer.post("/approvals/stop", &format!("id={id}"))),
+        "/approvals?done"
+    );
+    assert!(builder.get("/clients").body().contains("stopped"));
+    assert!(site.provider.client(&ClientId::new(id.as_str())).is_err());
+}
+
+fn url(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut url, byte| {
+        use std::fmt::Write as _;
+        write!(url, "%{byte:02X}").unwrap();
+        url
+    })
 }
