@@ -8,7 +8,8 @@ use telemetry::Format;
 use crate::backup;
 use crate::{
     bank_site, bench, call, central_server, children, demo, evidence, globalconf, idp_server, log,
-    register, registry_server, renew, security_server, signing_server, token, trust_server, verify,
+    register, registry_server, renew, security_server, signing_server, token, trust_server,
+    verification_server, verify,
 };
 
 /// Exit code for arguments that cannot be used (sysexits' `EX_USAGE`).
@@ -71,6 +72,8 @@ enum Command {
     Register(register::Register),
     /// Run the site of the demonstration country's bank, or make its keys
     BankSite(bank_site::BankSiteArguments),
+    /// Run the public page that says who signed a file, when, and whether it holds
+    VerificationServer(verification_server::VerificationServerArguments),
     /// Run the registers of the demonstration country
     RegistryServer(registry_server::RegistryServerArguments),
     /// Run the identity provider; its keys, officers, and what is taken over from an earlier one
@@ -139,7 +142,8 @@ impl Command {
             Self::SecurityServer(_)
             | Self::CentralServer(_)
             | Self::TrustServer(_)
-            | Self::RegistryServer(_) => "info",
+            | Self::RegistryServer(_)
+            | Self::VerificationServer(_) => "info",
             Self::IdpServer(arguments) if arguments.runs() => "info",
             Self::SigningServer(arguments) if arguments.runs() => "info",
             Self::BankSite(arguments) if arguments.runs() => "info",
@@ -191,6 +195,9 @@ async fn run(command: Command) -> ExitCode {
         }
         Command::TrustServer(arguments) => ended(trust_server::run(arguments, interrupted()).await),
         Command::SecurityServer(arguments) => ended(security_server::run(arguments).await),
+        Command::VerificationServer(arguments) => {
+            ended(verification_server::run(arguments, interrupted()).await)
+        }
         Command::BankSite(arguments) => ended(bank_site::run(arguments, interrupted()).await),
         Command::RegistryServer(arguments) => {
             ended(registry_server::run(arguments, interrupted()).await)

@@ -33,4 +33,5 @@ mod story;
 mod tampered;
 mod token;
 mod trust_server;
+mod verification_server;
 mod verify;

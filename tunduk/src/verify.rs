@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use clap::Args;
 use config::read_trust_list;
 use document_signature::{MAXIMUM_LENGTH, Verdict, verify};
+use evidence::EvidenceKind;
 use time::OffsetDateTime;
 
 use crate::cli::USAGE;
-use crate::evidence::{self, EvidenceKind, kind_of};
+use crate::evidence as command;
 
 /// What to judge, and by what. Exit status: 0 valid, 1 invalid, 2 not everything is there that a verdict needs, 64 the
 /// arguments cannot be used.
@@ -47,7 +48,7 @@ pub async fn run(arguments: VerifyArguments) -> u8 {
         Ok(file) => file,
         Err(error) => return usage(&format!("{name}: {error}")),
     };
-    match kind_of(&file) {
+    match EvidenceKind::of(&file) {
         None => {}
         Some(EvidenceKind::Container) if arguments.globalconf.is_none() => {
             return usage(&format!(
@@ -62,7 +63,7 @@ pub async fn run(arguments: VerifyArguments) -> u8 {
             ));
         }
         Some(_) => {
-            return evidence::judge(&evidence::VerifyArguments {
+            return command::judge(&command::VerifyArguments {
                 file: arguments.file,
                 anchor: arguments.anchor,
                 globalconf: arguments.globalconf,

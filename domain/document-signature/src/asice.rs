@@ -1,6 +1,6 @@
 //! Containers with any files.
 
-use asic::files::Files;
+use asic::files::{Files, FilesError};
 use pki::Certificate;
 use time::OffsetDateTime;
 use xmldsig::baseline::{Baseline, StampKind};
@@ -8,14 +8,21 @@ use xmldsig::{SignatureError, SignaturePolicyRule};
 
 use crate::judge::{Evidence, Stamp, certificates, judge, ocsp_responses};
 use crate::report::{
-    Format, Integrity, Level, Report, SignatureReport, Signer, Validity, Verdict, When,
+    Format, Integrity, Level, Refusal, Report, SignatureReport, Signer, Validity, Verdict, When,
 };
 use crate::trust::Trust;
 
 pub(crate) fn verify(container: &[u8], trust: Option<&Trust>, now: OffsetDateTime) -> Report {
     let files = match Files::open(container) {
         Ok(files) => files,
-        Err(error) => return Report::refused(Format::Container, error.to_string()),
+        Err(error) => {
+            // Many other kinds of files are zips too.
+            let refusal = match error {
+                FilesError::MimeType => Refusal::OtherKind,
+                _ => Refusal::Damaged,
+            };
+            return Report::refused(Format::Container, refusal, error.to_string());
+        }
     };
     let mut report = Report {
         format: Format::Container,
@@ -27,6 +34,7 @@ pub(crate) fn verify(container: &[u8], trust: Option<&Trust>, now: OffsetDateTim
             .map(|file| (file.name.clone(), file.bytes.len() as u64))
             .collect(),
         notes: Vec::new(),
+        refusal: None,
     };
     for (place, document) in files.signatures() {
         report
@@ -35,6 +43,7 @@ pub(crate) fn verify(container: &[u8], trust: Option<&Trust>, now: OffsetDateTim
     }
     if report.signatures.is_empty() {
         report.verdict = Verdict::invalid("the container is not signed");
+        report.refusal = Some(Refusal::Unsigned);
     }
     report
         .signatures

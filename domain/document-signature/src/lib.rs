@@ -22,8 +22,8 @@ mod trust;
 
 pub use extend::{Archiving, ExtendError, Needs, extend, is_renewal_due, needs};
 pub use report::{
-    Addition, Class, Format, Integrity, Level, Report, SignatureReport, Signer, Validity, Verdict,
-    When,
+    Addition, Class, Format, Integrity, Level, Refusal, Report, SignatureReport, Signer, Validity,
+    Verdict, When, clean,
 };
 pub use sign::{PreparedDocument, SignedDocument, SigningCertificate};
 pub use trust::{Authority, Trust, Weakened};
@@ -38,13 +38,18 @@ pub const MAXIMUM_LENGTH: usize = 256 << 20;
 #[must_use]
 pub fn verify(document: &[u8], trust: Option<&Trust>, now: OffsetDateTime) -> Report {
     if document.len() > MAXIMUM_LENGTH {
-        return Report::refused(Format::Unknown, "it is larger than what is judged here");
+        return Report::refused(
+            Format::Unknown,
+            Refusal::TooLarge,
+            "it is larger than what is judged here",
+        );
     }
     match Format::of(document) {
         Format::Pdf => pdf::verify(document, trust, now),
         Format::Container => asice::verify(document, trust, now),
         Format::Unknown => Report::refused(
             Format::Unknown,
+            Refusal::OtherKind,
             "it is neither a PDF file nor a container with signatures",
         ),
     }

@@ -10,12 +10,14 @@ use time::OffsetDateTime;
 
 use crate::judge::{Evidence, Stamp, certificates, judge, ocsp_responses};
 use crate::report::{
-    Format, Integrity, Level, Report, SignatureReport, Signer, Validity, Verdict, When,
+    Format, Integrity, Level, Refusal, Report, SignatureReport, Signer, Validity, Verdict, When,
 };
 use crate::trust::Trust;
 
 pub(crate) fn verify(file: &[u8], trust: Option<&Trust>, now: OffsetDateTime) -> Report {
-    let refused = |error: pades::pdf::PdfError| Report::refused(Format::Pdf, error.to_string());
+    let refused = |error: pades::pdf::PdfError| {
+        Report::refused(Format::Pdf, Refusal::Damaged, error.to_string())
+    };
     let document = match Document::open(file) {
         Ok(document) => document,
         Err(error) => return refused(error),
@@ -74,6 +76,7 @@ pub(crate) fn verify(file: &[u8], trust: Option<&Trust>, now: OffsetDateTime) ->
         signatures: Vec::new(),
         files: Vec::new(),
         notes: Vec::new(),
+        refusal: None,
     };
     let context = Context {
         file,
@@ -101,7 +104,7 @@ pub(crate) fn verify(file: &[u8], trust: Option<&Trust>, now: OffsetDateTime) ->
         }
     }
     if report.signatures.is_empty() {
-        return Report::refused(Format::Pdf, "the document is not signed");
+        return Report::refused(Format::Pdf, Refusal::Unsigned, "the document is not signed");
     }
     let last = found.iter().map(|(_, signature)| signature.end()).max();
     if last.is_some_and(|end| file.len() > end) {

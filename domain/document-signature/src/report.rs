@@ -32,6 +32,19 @@ impl Format {
     }
 }
 
+/// Why there is no signature to judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The file is larger than what is judged.
+    TooLarge,
+    /// It is neither a PDF file nor a container.
+    OtherKind,
+    /// It cannot be read, or can be read in two ways.
+    Damaged,
+    /// Nobody signed it.
+    Unsigned,
+}
+
 /// The outcome, for a signature or for the whole document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -259,12 +272,15 @@ pub struct Report {
     pub files: Vec<(String, u64)>,
     /// What is odd, but does not decide.
     pub notes: Vec<String>,
+    /// Why there are no signatures, if there are none.
+    pub refusal: Option<Refusal>,
 }
 
 impl Report {
-    pub(crate) fn refused(format: Format, reason: impl Into<String>) -> Report {
+    pub(crate) fn refused(format: Format, refusal: Refusal, reason: impl Into<String>) -> Report {
         Report {
             format,
+            refusal: Some(refusal),
             verdict: Verdict::invalid(reason),
             signatures: Vec::new(),
             files: Vec::new(),
@@ -286,7 +302,7 @@ fn written(time: OffsetDateTime) -> String {
 }
 
 /// Control characters of foreign text never reach a terminal, nor do those that turn its direction.
-fn clean(text: &str) -> String {
+pub fn clean(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {

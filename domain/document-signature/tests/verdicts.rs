@@ -10,8 +10,8 @@ mod common;
 
 use common::{NOW, QUALIFIED, SIGNED, SIMPLE, World, files, minutes, page};
 use document_signature::{
-    Class, Integrity, Level, PreparedDocument, Report, Trust, Validity, Verdict, Weakened, extend,
-    is_renewal_due, verify,
+    Class, Integrity, Level, PreparedDocument, Refusal, Report, Trust, Validity, Verdict, Weakened,
+    extend, is_renewal_due, verify,
 };
 use pades::sign::Statement;
 use pki::DigestAlgorithm;
@@ -381,4 +381,26 @@ fn only_the_right_value_and_the_right_time_stamp_complete_a_document() {
     assert!(PreparedDocument::pdf(b"no PDF", &signer, &Statement::default(), SIGNED).is_err());
     assert!(PreparedDocument::container(b"no container", &signer, SIGNED).is_err());
     assert!(PreparedDocument::files(Vec::new(), &signer, SIGNED).is_err());
+}
+
+#[test]
+fn why_there_is_no_signature_to_judge() {
+    let world = World::new(&[SIMPLE]);
+    let container = world.container(files());
+    let unsigned = asic::files::Files::new(files()).unwrap();
+    let unsigned_container = unsigned.write(SIGNED).unwrap();
+    for (document, refusal) in [
+        (page(), Some(Refusal::Unsigned)),
+        (unsigned_container, Some(Refusal::Unsigned)),
+        (b"a letter".to_vec(), Some(Refusal::OtherKind)),
+        (Vec::new(), Some(Refusal::OtherKind)),
+        (page()[..200].to_vec(), Some(Refusal::Damaged)),
+        (container[..200].to_vec(), Some(Refusal::Damaged)),
+        (world.pdf(&page()), None),
+        (container.clone(), None),
+    ] {
+        let report = verify(&document, None, NOW);
+        assert_eq!(report.refusal, refusal, "{report}");
+        assert_eq!(report.refusal.is_some(), report.signatures.is_empty());
+    }
 }

@@ -1,7 +1,8 @@
 //! Judging evidence: who signed a message, when, and whether that holds against a global
 //! configuration. The same rules serve a Security Server at work ([`verify_signer`]) and anyone
-//! who opens a container years later ([`verify_container`]).
+//! who opens a container ([`verify_container`]) or an exported archive ([`Archive`]) years later.
 
+mod archive;
 mod container;
 mod export;
 mod message;
@@ -9,6 +10,10 @@ mod report;
 mod signer;
 mod time_stamp;
 
+pub use archive::{
+    Archive, ArchiveError, ArchiveLimits, ContainerFinding, EvidenceKind, JudgedBy,
+    SIGNED_DIRECTORY, gravest,
+};
 pub use container::{Options, verify_container};
 pub use export::{ExportError, StoredMessage, StoredTimeStamp, container_name, write_container};
 pub use message::{Direction, MessageError, MessageKind, MessageParties};

@@ -26,6 +26,18 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// The exit status of a command that says so: 0, 1, 2.
+    #[must_use]
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Verdict::Valid => 0,
+            Verdict::Invalid { .. } => 1,
+            Verdict::Incomplete { .. } => 2,
+        }
+    }
+}
+
 /// Who signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignerReport {

@@ -9,7 +9,7 @@ mod store;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,7 +27,8 @@ use transport::{Body, ClientTls, HttpClient, PoolLimits, RequestOptions, ServerV
 
 pub use self::errors::{DownloadError, OpenError};
 use self::store::Store;
-pub use self::store::{ArchivedConfiguration, InstanceDirectory, read_stored};
+pub use self::store::{ArchivedConfiguration, InstanceDirectory};
+pub use config::{load_directory, read_stored};
 
 /// File with the authorities that the operating system trusts.
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -747,23 +748,4 @@ fn shuffled_https_first(urls: Vec<String>) -> Vec<String> {
         .collect();
     keyed.sort();
     keyed.into_iter().map(|(_, _, url)| url).collect()
-}
-
-/// Reads and indexes a stored configuration, trusted as given: expiry and a missing
-/// private part are not judged.
-///
-/// # Errors
-/// In plain words.
-pub fn load_directory(directory: &Path) -> Result<GlobalConfiguration, String> {
-    let stored = read_stored(directory)
-        .map_err(|error| format!("{}: {error}", directory.display()))?
-        .ok_or_else(|| {
-            format!(
-                "{} is not a directory with a stored configuration",
-                directory.display()
-            )
-        })?;
-    stored
-        .load()
-        .map_err(|error| format!("{}: {error}", directory.display()))
 }

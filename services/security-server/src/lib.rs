@@ -37,4 +37,4 @@ mod tls_options;
 
 pub use control::{ExportRequest, ExportSummary, export_evidence, readiness};
 pub use log_tasks::{LogStatus, export_with_twin, log_status, rotate_log_key};
-pub use start::{PinSource, RunError, SIGNED_DIRECTORY, run, run_with};
+pub use start::{PinSource, RunError, run, run_with};

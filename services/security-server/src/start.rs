@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use config::{ConfigError, SecurityServerSettings};
+use evidence::SIGNED_DIRECTORY;
 use globalconf::{ConfigurationId, GlobalConfiguration};
 use http::{Method, Request, Response};
 use keystore::{OpenToken, Pin, PinDerivation, SealedKey, SoftwareToken};
@@ -48,10 +49,6 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// Purpose of the key that a token gives for the message log; it must never change.
 const LOG_KEY_PURPOSE: &str = "message log";
-
-/// Name of the signed directory beside the parts of an instance, in what the log keeps
-/// of a configuration.
-pub const SIGNED_DIRECTORY: &str = "signed-directory";
 
 /// Why a Security Server could not start or had to stop. The fault is the
 /// administrator's or the machine's, and the text names the file or port.
