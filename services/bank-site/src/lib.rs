@@ -6,15 +6,17 @@
 //! | `loan`, `deed` | what is agreed, and the agreement as a PDF file |
 //! | `signing` | signatures of people, by the signing service |
 //! | `contracts` | the contracts on the disk |
+//! | `keeping` | what the bank accepts, and what makes it last |
 //! | `visits` | who is in front of which browser |
 //! | `pages` | what each page shows |
 //!
-//! [`BankSite::handle`] answers requests. What the bank accepts is in one place, `accepted` below: a qualified signature
-//! of the borrower, over this agreement and nothing else, valid when it was made.
+//! [`BankSite::handle`] answers requests. What the bank accepts is in one place, `accepted` in `keeping`: a qualified
+//! signature of the borrower, over this agreement and nothing else, valid when it was made.
 
 mod contracts;
 mod deed;
 mod identity;
+mod keeping;
 mod loan;
 mod pages;
 mod random;
@@ -25,10 +27,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration as Wait;
 
-use document_signature::{
-    Class, Integrity, PreparedDocument, Report, SignatureReport, SignedDocument, Trust, Verdict,
-    verify,
-};
+use document_signature::{PreparedDocument, Trust, verify};
 use http::header::{
     CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
     STRICT_TRANSPORT_SECURITY,
@@ -37,7 +36,6 @@ use http::{Method, Request, Response, StatusCode};
 use jose::SigningKey;
 use oauth2::Parameters;
 use pades::sign::Statement;
-use pki::DigestAlgorithm;
 use time::OffsetDateTime;
 use transport::validation_data::Sources;
 use transport::{Body, Connection, HttpClient, RequestOptions};
@@ -48,6 +46,7 @@ use web_ui::{
 
 use contracts::{Contract, Contracts, Deeds, Standing};
 use identity::{IdentityProvider, SignInError};
+use keeping::accepted;
 use loan::{AMOUNTS, Borrower, Terms, agreement, day, money};
 use pages::{ContractPage, ContractRow, HomePage, PersonRow, SignedRow};
 use random::random_text;
@@ -223,18 +222,6 @@ async fn blocking<T: Send + 'static>(
 
 fn bytes(reply: Response<String>) -> Reply {
     reply.map(String::into_bytes)
-}
-
-/// What a signed agreement must be for the bank: one signature, qualified, of the borrower, over everything.
-fn accepted<'a>(report: &'a Report, borrower: &Borrower) -> Option<&'a SignatureReport> {
-    let [signature] = report.signatures.as_slice() else {
-        return None;
-    };
-    let signer = signature.signer.as_ref()?.number.as_deref()?;
-    let is_borrower = signer.strip_prefix("PNOKG-") == Some(borrower.number.as_str());
-    let whole = matches!(signature.integrity, Integrity::Whole { .. });
-    (report.verdict == Verdict::Valid && signature.is(Class::Qualified) && is_borrower && whole)
-        .then_some(signature)
 }
 
 impl BankSite {
@@ -656,8 +643,13 @@ impl BankSite {
         let credential = credentials
             .into_iter()
             .find(|one| {
-                let policies = one.certificate.certificate.policies();
-                policies.iter().any(|policy| qualified.contains(&policy))
+                let certificate = &one.certificate.certificate;
+                let number = ca::person_number(certificate.subject());
+                number == Some(contract.borrower.number.as_str())
+                    && certificate
+                        .policies()
+                        .iter()
+                        .any(|policy| qualified.contains(&policy))
             })
             .ok_or(Problem::new(StatusCode::OK, "error-no-credential"))?;
         let deed = self.deed(&contract, Deeds::Drawn).await?;
@@ -726,72 +718,9 @@ impl BankSite {
         }
         Ok(bytes(see_other(&format!("/contract/{}", contract.id))))
     }
-
-    /// The document with a time-stamp of its signature; without one if there is none to be had now.
-    async fn stamped(&self, signed: SignedDocument) -> SignedDocument {
-        let stamped = async {
-            let request = signed.time_stamp_request(DigestAlgorithm::Sha256)?;
-            let token = self.sources.stamp(request).await?;
-            Ok::<_, transport::validation_data::SourceError>(
-                signed.clone().with_time_stamp(&token)?,
-            )
-        };
-        match stamped.await {
-            Ok(stamped) => stamped,
-            Err(error) => {
-                tracing::warn!(%error, "a signature gets its time-stamp later");
-                signed
-            }
-        }
-    }
-
-    /// Fetches what makes a signature last, and puts the contract in force if the result is what the bank accepts.
-    async fn complete(&self, contract: &Contract) -> Result<(), String> {
-        let Standing::Signed { at } = contract.standing else {
-            return Ok(());
-        };
-        let (contracts, kept) = (Arc::clone(&self.contracts), contract.clone());
-        let deed = tokio::task::spawn_blocking(move || contracts.read(&kept, Deeds::Signed))
-            .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())?;
-        let now = OffsetDateTime::now_utc();
-        let lasting = self
-            .sources
-            .archived(&deed, &self.trust, now)
-            .await
-            .map_err(|error| error.to_string())?;
-        let report = verify(&lasting, Some(&self.trust), OffsetDateTime::now_utc());
-        if accepted(&report, &contract.borrower).is_none() {
-            return Err(format!("the bank does not accept it: {}", report.verdict));
-        }
-        let (contracts, kept) = (Arc::clone(&self.contracts), contract.clone());
-        let standing = Standing::InForce { at };
-        tokio::task::spawn_blocking(move || contracts.signed(&kept, &lasting, standing))
-            .await
-            .map_err(|error| error.to_string())?
-            .map_err(|error| error.to_string())
-    }
-
-    /// Completes signatures that lack something and forgets old deeds, again and again.
-    pub async fn keep_house(self: Arc<Self>) {
-        let mut every = tokio::time::interval(EVERY);
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            every.tick().await;
-            for contract in self.contracts.unfinished() {
-                if let Err(error) = self.complete(&contract).await {
-                    tracing::warn!(contract = contract.number, %error, "a signature is not complete");
-                }
-            }
-            let contracts = Arc::clone(&self.contracts);
-            let forgotten = blocking(move || contracts.forget(OffsetDateTime::now_utc())).await;
-            if let Ok(Err(error)) = forgotten {
-                tracing::error!(%error, "old deeds could not be removed");
-            }
-        }
-    }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

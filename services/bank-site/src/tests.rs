@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
-use pki::{KeyType, SignatureAlgorithm, SoftwareKey};
+use pki::{DigestAlgorithm, KeyType, SignatureAlgorithm, SoftwareKey};
 use transport::PoolLimits;
 use web_ui::{faults, text_faults};
 
