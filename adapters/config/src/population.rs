@@ -26,7 +26,7 @@ pub struct PopulationClient {
     pub acts: BTreeSet<String>,
     /// Whether its officers decide who has two numbers, and see who may have.
     pub doubles: bool,
-    /// The audience of the ID tokens with which people ask through it about themselves; without it nobody does.
+    /// The relying party whose people ask through it about themselves (`client_id`); without it nobody does.
     pub own: Option<String>,
     /// The service at which it is told whose records change.
     pub push: Option<ServiceId>,
@@ -34,7 +34,7 @@ pub struct PopulationClient {
     pub purpose: Option<Purpose>,
 }
 
-/// The identity provider whose ID tokens tell the register who a person is.
+/// The identity provider whose signed answers tell the register who a person is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityProviderKeys {
     /// Its name, as `iss` says it.

@@ -37,6 +37,7 @@ pub fn metadata(
         "acr_values_supported": acr_values,
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["ES256"],
+        "userinfo_signing_alg_values_supported": ["ES256"],
         "request_object_signing_alg_values_supported": signed,
         "request_parameter_supported": true,
         "request_uri_parameter_supported": false,

@@ -34,6 +34,20 @@ fn a_bank_gets_tokens_bound_to_its_key_and_the_person_signs_out_everywhere() {
     assert_eq!(info["sub"], claims["sub"]);
     assert_eq!(info["number"], number(7).as_str());
     assert_eq!(info["family_name"], "Asanova");
+    // Signed, it can be shown to whoever trusts the provider; it is no ID token.
+    let signed = world.signed_userinfo(bank, access);
+    let shown = jose::Jws::decode(&signed).unwrap();
+    let shown = shown.verify_with_set(&world.key_set()).unwrap();
+    assert_eq!(shown.header().typ, "userinfo+jwt");
+    let shown: Value = serde_json::from_slice(shown.payload()).unwrap();
+    for (name, value) in info.as_object().unwrap() {
+        assert_eq!(&shown[name], value);
+    }
+    assert_eq!(
+        (&shown["aud"], &shown["acr"]),
+        (&claims["aud"], &claims["acr"])
+    );
+    assert_eq!(shown["iss"], ISSUER);
     // Another relying party of the same sector knows the same subject, and only what it asked for.
     let other = world.tokens(&world.other, &[("scope", "openid")], true);
     let others = id_token(&world, other["id_token"].as_str().unwrap());

@@ -1,7 +1,8 @@
 //! What people see and decide themselves: their record, who looked at it, what was released, and their locks.
 //!
-//! A system that people use (a portal) brings the person's ID token. The register takes it only from the system that
-//! the access file names for that token's audience, and judges it by the identity provider's keys.
+//! A system that people use (a portal) brings what the identity provider says of the person who is signed in: the signed
+//! answer of its UserInfo endpoint (OpenID Connect Core 5.3.2). The register takes it only from the system that the access
+//! file names for its audience, and judges it by the identity provider's keys. An ID token says no number and is none.
 
 use config::{IdentityProviderKeys, PopulationClient};
 use id_registry::{
@@ -16,9 +17,9 @@ use crate::question::{Answer, Asker};
 use crate::record::{Record, moment, person};
 use crate::registers::Refusal;
 
-/// Longest ID token that is judged, in bytes.
+/// Longest token that is judged, in bytes.
 const LONGEST_TOKEN: usize = 8192;
-/// Longest validity of an ID token.
+/// Longest validity of a token.
 const TOKEN_LASTS: Duration = Duration::minutes(10);
 /// Most look-ups that are told at once, the latest first.
 const MOST_LOOK_UPS: usize = 500;
@@ -46,7 +47,7 @@ impl Level {
 /// What a person asks.
 #[derive(Debug)]
 pub(crate) struct OwnQuestion {
-    /// The ID token, as it came.
+    /// What the identity provider says, as it came.
     pub(crate) token: String,
     /// About whom: oneself, or a child or ward.
     pub(crate) about: PersonalNumber,
@@ -330,7 +331,7 @@ fn judge(
             StoreError::Unavailable(format!("{}: {error}", provider.keys.display()))
         })?;
     let refuse = |error: &dyn std::fmt::Display| {
-        tracing::info!(%error, "an ID token was refused");
+        tracing::info!(%error, "a sign-in was refused");
         Refusal::Token
     };
     let verified = Jws::decode(token)
@@ -339,7 +340,7 @@ fn judge(
         .map_err(|error| refuse(&error))?;
     let valid = verified
         .validate(&jose::Expected {
-            types: &["jwt", ""],
+            types: &["userinfo+jwt"],
             issuer: Some(&provider.issuer),
             audience: Some(audience),
             now,

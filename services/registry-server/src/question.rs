@@ -297,7 +297,7 @@ fn lock_for(purpose: &str) -> Result<Purpose, Refusal> {
     purpose.parse().map_err(|_| Refusal::Value("purpose"))
 }
 
-/// What a person asks, with the ID token that came as a bearer token (RFC 6750 section 2.1).
+/// What a person asks, with what the identity provider says, which came as a bearer token (RFC 6750 section 2.1).
 fn own(head: &Parts, about: &str, what: Own) -> Result<Question, Refusal> {
     let value = head.headers.get(http::header::AUTHORIZATION);
     let token = value

@@ -37,6 +37,11 @@ pub(super) fn json(status: StatusCode, value: &Value) -> Reply {
     reply(status, "application/json", value.to_string())
 }
 
+/// Text of another kind.
+pub(super) fn text(status: StatusCode, content_type: &'static str, text: String) -> Reply {
+    reply(status, content_type, text)
+}
+
 /// JSON for everybody, kept for a few minutes.
 pub(super) fn public(value: &Value) -> Reply {
     let mut reply = json(StatusCode::OK, value);

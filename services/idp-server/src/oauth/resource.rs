@@ -2,25 +2,38 @@
 
 use http::StatusCode;
 use oauth2::{ErrorCode, OauthError};
-use oidc_provider::{Access, Binding, Failure, Refusal, Secret};
+use oidc_provider::{About, Access, Binding, Failure, Refusal, Secret};
 use serde_json::{Value, json};
 
 use super::reply::{self, Reply, failed};
-use super::token::actor;
+use super::token::{ID_TOKEN_LASTS, actor};
 use super::{Call, Oauth};
 
 impl Oauth {
-    /// OpenID Connect Core 5.3.
+    /// OpenID Connect Core 5.3. Whoever accepts `application/jwt` gets it signed (5.3.2), for others to judge: who the
+    /// person is, how surely, and which relying party it was told.
     pub(super) fn userinfo(&self, call: &Call<'_>) -> Reply {
-        match self.claims(call) {
-            Ok(claims) => reply::json(StatusCode::OK, &claims),
-            Err(error) => reply::challenge(&error),
-        }
+        let answer = self.presented(call).and_then(|access| {
+            let about = access.about();
+            let mut claims = self.claims(about)?;
+            let wanted = call.header("accept").ok().flatten().unwrap_or_default();
+            if wanted.trim() != "application/jwt" {
+                return Ok(reply::json(StatusCode::OK, &claims));
+            }
+            claims["iss"] = self.issuer.as_str().into();
+            claims["aud"] = about.client.as_str().into();
+            claims["iat"] = call.now.unix_timestamp().into();
+            claims["exp"] = (call.now + ID_TOKEN_LASTS).unix_timestamp().into();
+            claims["auth_time"] = about.proved_at.unix_timestamp().into();
+            claims["acr"] = about.level.acr().into();
+            // Typed, so that it is never taken for an ID token (RFC 8725 section 3.11).
+            let signed = self.sign("userinfo+jwt", &claims)?;
+            Ok(reply::text(StatusCode::OK, "application/jwt", signed))
+        });
+        answer.unwrap_or_else(|error| reply::challenge(&error))
     }
 
-    fn claims(&self, call: &Call<'_>) -> Result<Value, OauthError> {
-        let access = self.presented(call)?;
-        let about = access.about();
+    fn claims(&self, about: &About) -> Result<Value, OauthError> {
         let mut claims = match &about.person {
             Some(person) => self
                 .people

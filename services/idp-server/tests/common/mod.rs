@@ -379,6 +379,27 @@ impl World {
         self.post(peer, "/oauth2/token", &parameters, dpop)
     }
 
+    /// The keys that are published.
+    pub fn key_set(&self) -> jose::JwkSet {
+        let keys = self.call(&Method::GET, "/jwks", &[], "");
+        jose::JwkSet::decode(keys.body()).unwrap()
+    }
+
+    /// What the access token opens, signed.
+    pub fn signed_userinfo(&self, peer: &Peer, token: &str) -> String {
+        let hash = json!(oauth2::access_token_hash(token));
+        let proof = self.proof(&peer.dpop, "GET", "/oauth2/userinfo", &[("ath", hash)]);
+        let header = format!("DPoP {token}");
+        let headers = [
+            ("authorization", header.as_str()),
+            ("dpop", &proof),
+            ("accept", "application/jwt"),
+        ];
+        let reply = self.call(&Method::GET, "/oauth2/userinfo", &headers, "");
+        assert_eq!(reply.headers()["content-type"], "application/jwt");
+        reply.body().clone()
+    }
+
     pub fn userinfo(&self, peer: &Peer, token: &str, dpop: bool) -> Reply {
         if !dpop {
             let header = format!("Bearer {token}");
@@ -442,8 +463,7 @@ pub fn parameter(uri: &str, name: &str) -> Option<String> {
 
 /// The claims of an ID token, verified with the published keys.
 pub fn id_token(world: &World, text: &str) -> Value {
-    let keys = world.call(&Method::GET, "/jwks", &[], "");
-    let keys = jose::JwkSet::decode(keys.body()).unwrap();
+    let keys = world.key_set();
     let verified = Jws::decode(text).unwrap().verify_with_set(&keys).unwrap();
     serde_json::from_slice(verified.payload()).unwrap()
 }

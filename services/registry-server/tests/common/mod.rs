@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod country;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
