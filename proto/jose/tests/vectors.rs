@@ -20,6 +20,12 @@ const P256_SIGNATURE: &str =
 // RFC 7515 appendix A.2.
 const RSA_KEY: &str = r#"{"kty":"RSA","alg":"RS256","e":"AQAB","n":"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ"}"#;
 const RSA_SIGNATURE: &str = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";
+// Made with OpenSSL 3: `openssl dgst -sha256 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32`, over the payload
+// above; then with a salt of 20 bytes, and with SHA-1 in its mask, which RFC 7518 section 3.5 does not allow.
+const PSS_KEY: &str = r#"{"kty":"RSA","alg":"PS256","e":"AQAB","n":"r5Z3MGPLrDHgAp6rHP6t6YSXD2vSQDRxMNOEyXBQ8B3HSBRwKZ2W68CJeBmG4l6M-xi3u65nWnG8nXX3rk30POgMgWsY_4InUs2p-5c5UunbEigRZeyOWoD4IMTUgg6H5PiujR51Ve2ZaOc3CQFkejAVtQpz6vJDAi9QBg3hyeHfw_EyS8s2Mf0I9iTYGUl9vb1YhXQ2IS_eoslG2uNUTxJUWhu_wXexUQkxQ1spsWiuDiezojsHiTkAvuD-HPSUrkCVwRfbw6L1a_ty2EWdfklBK3DH2B2weGpeXQAnn97JcFgKkjeTE69Dnw1naHGlGZ6DzbFq1YjImQktNNK6Ow"}"#;
+const PSS_SIGNATURE: &str = "DDV16nid7xUGAZDhvhA5H_8uJgivxNjdz1ixd3LVl2oCg9YSlSm656z44eqcVJCMsUVzEC8DQpKJyRR1OqCStTLfLDzmgYJIyLTKAFGNkMslbl4ajibu4UTPlPw_h3FU_rPLAD4EULA0FwzmmxizoKKs-jhKrR5Saur80p08IR7VI4P3piB10NEDGI_AUFWKt-xQQtJdP6h6WESX4Qcg9XBjdKdRZntAbvape1Ffgy6KAPnW9Qsh82jgEIH9CWtcoLkZ9gs8FhEnPX_ehRs5L5zqo5pEPir7sNfv6Cwac6Q5YEmtk_2aHpO5HaFfJ27-gLHu6mO5XSM0X1xCI9NiLg";
+const PSS_SHORT_SALT: &str = "bKSEshK5Oi17NZn486fChQVEwB1nY6rPGvCubMfKzRqaBS3KUZ5QKwYQOdablC-noQEyPoGidYwg2xeXU5P66kDOVWpuKAAroA2UsZGXQtmbx2ZiB_XQKVLIBq8P6BK1AWSJVOzrIJUaw4TnvQSwP-LWzykGkoBl8ruYM4cBGa1wRxdgr4xmrNoKg7KwyljMLvT4_t-Rl0zP_BFbYQHsYgDSAzwkf4XWczNtRtSIhy1rOlFccPnonX-ti2rdxpBGYMuy6Djw44J_KOKSRulJ5KHjj9HCJuQJFapW6SAnoUbwmXfvoFeb5rKX7Ds9B0CAur9JUExeddMDHXN16CibCA";
+const PSS_OTHER_MASK: &str = "gtRVj8t8ilvL6Jh4IhiXJj8KWnKW5U5ca5Kelyl4g_JGfCwY8VycU-tp49OKiQEB_ckcRego0nuNYLWe47oLN4s9spnbDbmIeYPjaD5lsNH1SAFM4imUZFHbzcRPqXzAMedJnMrs7EunjuTUoO8gGT7xyHzpTMzC-RlYsNRssQJzg-CTJS2hv51jkuM-xTla0-LSkGBbpYZWbp4B7OPfi_xsdJpPnIlvioNBPEeqd_SkKk8IUoqW5hWEPVis68_dGVWO68t5O6HfTqHn6n2IToXKtxbsrDhe0BFoUn_EDEqYmolH-nNSDfBd8bCNpwuItBRBnv_0-S5rR0i-8J4Anw";
 // RFC 8037 appendix A.
 const ED25519_KEY: &str =
     r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
@@ -52,6 +58,35 @@ fn the_examples_of_the_standards_verify() {
     let key = Jwk::from_value(proof.header().jwk.as_ref().unwrap()).unwrap();
     assert_eq!(proof.header().typ, "dpop+jwt");
     assert!(proof.verify(&key).is_ok());
+}
+
+#[test]
+fn a_signature_of_another_program_by_pss_verifies_only_as_the_standard_has_it() {
+    let key = Jwk::decode(PSS_KEY).unwrap();
+    let verify = |header: &str, signature: &str| {
+        let text = compact(header, signature);
+        Jws::decode(&text).unwrap().verify(&key).map(drop)
+    };
+    let ps256 = r#"{"alg":"PS256"}"#;
+    assert_eq!(verify(ps256, PSS_SIGNATURE), Ok(()));
+    for other in [PSS_SHORT_SALT, PSS_OTHER_MASK, RSA_SIGNATURE] {
+        assert_eq!(verify(ps256, other), Err(VerifyError::BadSignature));
+    }
+    let renamed = verify(r#"{"alg":"RS256"}"#, PSS_SIGNATURE);
+    assert_eq!(renamed, Err(VerifyError::OtherAlgorithm));
+}
+
+#[test]
+fn the_cookbooks_other_algorithms_are_not_decoded() {
+    // RFC 7520 sections 4.2 (PS384), 4.3 (ES512) and 4.4 (HS256): the headers as they stand there, each with `kid`.
+    for header in [
+        "eyJhbGciOiJQUzM4NCIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9",
+        "eyJhbGciOiJFUzUxMiIsImtpZCI6ImJpbGJvLmJhZ2dpbnNAaG9iYml0b24uZXhhbXBsZSJ9",
+        "eyJhbGciOiJIUzI1NiIsImtpZCI6IjAxOGMwYWU1LTRkOWItNDcxYi1iZmQ2LWVlZjMxNGJjNzAzNyJ9",
+    ] {
+        let text = format!("{header}.{PAYLOAD}.{P256_SIGNATURE}");
+        assert_eq!(Jws::decode(&text).unwrap_err(), DecodeError::Algorithm);
+    }
 }
 
 #[test]

@@ -1,0 +1,40 @@
+//! Targets of the crate `webauthn`.
+
+use ::webauthn::{Assertion, Expected, PasskeyKey};
+
+/// What a target does with an input.
+pub type Target = fn(&[u8]);
+
+/// The name of each target and its function.
+pub const TARGETS: &[(&str, Target)] = &[("passkey", passkey)];
+
+/// The key of RFC 7515 appendix A.3, as a SubjectPublicKeyInfo: it made none of the inputs.
+const KEY: [u8; 91] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04, 0x7f, 0xcd, 0xce, 0x27, 0x70,
+    0xf6, 0xc4, 0x5d, 0x41, 0x83, 0xcb, 0xee, 0x6f, 0xdb, 0x4b, 0x7b, 0x58, 0x07, 0x33, 0x35, 0x7b,
+    0xe9, 0xef, 0x13, 0xba, 0xcf, 0x6e, 0x3c, 0x7b, 0xd1, 0x54, 0x45, 0xc7, 0xf1, 0x44, 0xcd, 0x1b,
+    0xbd, 0x9b, 0x7e, 0x87, 0x2c, 0xdf, 0xed, 0xb9, 0xee, 0xb9, 0xf4, 0xb3, 0x69, 0x5d, 0x6e, 0xa9,
+    0x0b, 0x24, 0xad, 0x8a, 0x46, 0x23, 0x28, 0x85, 0x88, 0xe5, 0xad,
+];
+
+/// The JSON of an assertion: what was read and is written is the same when it is read again, and nothing verifies by
+/// a key that did not make it.
+pub fn passkey(data: &[u8]) {
+    let _ = PasskeyKey::new(data, -7);
+    let _ = PasskeyKey::new(data, -257);
+    let Ok(assertion) = Assertion::from_json(data) else {
+        return;
+    };
+    let again = Assertion::from_json(assertion.to_json().as_bytes());
+    assert_eq!(again.as_ref(), Ok(&assertion));
+    let key = PasskeyKey::new(&KEY, -7).expect("a key");
+    let id = assertion.credential_id().to_vec();
+    let origins = ["https://sign.example.kg".to_owned()];
+    let expected = Expected {
+        relying_party: "sign.example.kg",
+        origins: &origins,
+        challenge: b"what is to be confirmed",
+    };
+    assert!(assertion.verify(expected, &id, &key).is_err());
+}
