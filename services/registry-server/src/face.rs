@@ -173,11 +173,11 @@ pub(crate) fn portrait(resident: &Resident, today: Date) -> Result<Vec<u8>, Enco
         let long = traits.between(5, 70.0, 130.0);
         canvas.ellipse(hair, (x, y + 20.0), (wide + 16.0, long + 20.0));
     }
-    canvas.ellipse(clothes, (x, 330.0), (108.0 * small, 92.0));
     canvas.paint(dark, |column, row| {
         let side = 24.0 * small - (column - x).abs();
         side.min(row - y).min(y + high + 34.0 - row)
     });
+    canvas.ellipse(clothes, (x, 330.0), (108.0 * small, 92.0));
     canvas.ellipse(hair, (x, y - 22.0), (wide + 8.0, high - 8.0));
     for side in [-1.0, 1.0] {
         canvas.ellipse(dark, (x + side * wide, y + 4.0), (9.0, 15.0));

@@ -254,23 +254,30 @@ impl Inner {
                 },
             };
             let decided = decide(entry, now, self.rules(), self.register.as_ref());
-            let decided = decided.map_err(|error| match error {
-                DecideError::Refused(refusal) => Refusal::Act(refusal),
-                DecideError::Records(error) => error.into(),
-            })?;
-            match self.register.enter(&decided) {
-                Ok(act) => {
-                    let record = self.register.record(person)?;
-                    let locks = record.map(|record| locks(&record)).unwrap_or_default();
-                    return Ok(Record::default()
-                        .number("act", act.id.0)
-                        .list("locks", "lock", locks));
+            let decided = match decided {
+                Ok(decided) => decided,
+                // It is as the person wants it already.
+                Err(DecideError::Refused(id_registry::Refusal::NothingNew)) => {
+                    return self.locks_now(person);
                 }
+                Err(DecideError::Refused(refusal)) => return Err(Refusal::Act(refusal)),
+                Err(DecideError::Records(error)) => return Err(error.into()),
+            };
+            match self.register.enter(&decided) {
+                Ok(_) => return self.locks_now(person),
                 Err(StoreError::Conflict(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(StoreError::Conflict(person).into())
+    }
+}
+
+impl Inner {
+    fn locks_now(&self, person: PersonalNumber) -> Result<Record, Refusal> {
+        let record = self.register.record(person)?;
+        let locks = record.map(|record| locks(&record)).unwrap_or_default();
+        Ok(Record::default().list("locks", "lock", locks))
     }
 }
 

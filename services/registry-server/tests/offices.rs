@@ -218,6 +218,11 @@ fn people_see_their_record_and_who_looked_and_lock_their_number() {
         (403, "LevelTooLow".into())
     );
     assert_eq!(country.own("PUT", &low, &lock).status, 200);
+    assert_eq!(
+        country.own("PUT", &low, &lock).status,
+        200,
+        "once more changes nothing"
+    );
     let locks = country.own("GET", &token, person.as_str()).json()["locks"].clone();
     assert_eq!(locks, json!([{ "purpose": "credit" }]));
     assert_eq!(
