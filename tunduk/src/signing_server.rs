@@ -88,6 +88,8 @@ enum OfficerAction {
         #[arg(long, value_name = "FILE")]
         passkey: PathBuf,
     },
+    /// Say who the officers are: id, number, office, and whether they were dismissed
+    List(ConfigFile),
     /// Take an officer's right away, at once
     Dismiss {
         #[command(flatten)]
@@ -209,6 +211,19 @@ fn officer(action: OfficerAction) -> Result<String, String> {
                 .add_officer(number, &office, form, &Seed::new(random()?))
                 .map_err(text)?;
             Ok(format!("{id}\n"))
+        }
+        OfficerAction::List(config) => {
+            let officers = signing(&config.read()?)?
+                .officers_on_record()
+                .map_err(text)?;
+            Ok(officers
+                .iter()
+                .map(|officer| {
+                    let dismissed = if officer.dismissed { "  dismissed" } else { "" };
+                    let (id, number, office) = (&officer.id, officer.number, &officer.office);
+                    format!("{id}  {number}  {office}{dismissed}\n")
+                })
+                .collect())
         }
         OfficerAction::Dismiss { config, id } => {
             signing(&config.read()?)?

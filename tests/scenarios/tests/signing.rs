@@ -103,7 +103,10 @@ async fn a_signature_outlives_kills_and_a_revocation_reaches_the_authority() {
             .await;
         assert_eq!(frozen.status, 204);
     }
+    let listed = || site.said(&["officer", "list"]).unwrap();
+    assert_eq!(listed(), format!("{officer_id}  {OFFICER}  Bishkek 1\n"));
     site.said(&["officer", "dismiss", &officer_id]).unwrap();
+    assert!(listed().ends_with("  dismissed\n"));
     {
         let mut desk = Peer::new(&site);
         desk.get("/sign-in").await;
