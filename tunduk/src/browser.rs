@@ -359,6 +359,45 @@ impl Browser {
         let (next, location) = self.send(page, action, &all).await?;
         self.follow(next, location).await
     }
+
+    /// Sends a file to a form of a page (RFC 7578).
+    ///
+    /// # Errors
+    /// As [`Browser::submit`].
+    pub async fn upload(
+        &mut self,
+        page: &Page,
+        action: &str,
+        field: &str,
+        name: &str,
+        file: &[u8],
+    ) -> Result<Page, String> {
+        let (_, inner) = page.form(action)?;
+        let boundary = "----tunduk-demo-5f0c7d";
+        let mut body = Vec::new();
+        for (key, value) in Page::fields(&inner).iter().filter(|(key, _)| key != field) {
+            body.extend_from_slice(
+                format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{key}\"\r\n\r\n{value}\r\n")
+                    .as_bytes(),
+            );
+        }
+        body.extend_from_slice(
+            format!(
+                "--{boundary}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
+                 Content-Type: application/pdf\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        body.extend_from_slice(file);
+        body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        let origin = origin_of(&page.url).to_owned();
+        let kind = format!("multipart/form-data; boundary={boundary}");
+        let url = format!("{origin}{action}");
+        let (next, location) = self
+            .once(Method::POST, &url, Some(&origin), (&kind, body))
+            .await?;
+        self.follow(next, location).await
+    }
 }
 
 /// Fields with some of them filled in.

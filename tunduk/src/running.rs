@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use crate::children::{ChildError, Server};
 use crate::compose::{Country, sites};
-use crate::instance::{BANK, IDENTITY, SIGNING, Site};
+use crate::instance::{BANK, IDENTITY, SIGNING, Site, VERIFICATION};
 use crate::narrator::Narrator;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The servers of the sites: name, subcommand, site, and the file of its settings.
-const SITES: [(&str, &str, Site, &str); 3] = [
+const SITES: [(&str, &str, Site, &str); 4] = [
     ("identity provider", "idp-server", IDENTITY, "idp.toml"),
     ("signing service", "signing-server", SIGNING, "signing.toml"),
+    (
+        "verification page",
+        "verification-server",
+        VERIFICATION,
+        "verification.toml",
+    ),
     ("bank", "bank-site", BANK, "bank.toml"),
 ];
 

@@ -9,7 +9,7 @@ use webauthn::SoftwareAuthenticator;
 use super::{Ended, Step, run_self, short, shown};
 use crate::browser::{Browser, Page};
 use crate::compose::{Country, sites};
-use crate::instance::{BANK, IDENTITY, SIGNING, Site, Sites};
+use crate::instance::{BANK, IDENTITY, SIGNING, Site, Sites, VERIFICATION};
 use crate::narrator::Narrator;
 use crate::random;
 
@@ -414,11 +414,24 @@ impl<'a> People<'a> {
     }
 
     async fn contract_verified(&mut self) -> Result<String, String> {
-        self.narrator.say("Somebody else gets the file and trusts nobody: `tunduk verify` needs nothing but the file and a list of authorities.");
+        self.narrator.say("Somebody else gets the file and trusts nobody: the public page verifies it, and so does `tunduk verify`, offline.");
         let path = self.found.contract.clone().ok_or("nothing was signed")?;
         let file = std::fs::read(&path).map_err(|error| error.to_string())?;
         let human = self.borrower()?;
-        let number = human.person.number;
+        let (family, number) = (
+            human.person.family_name.cyrillic.clone(),
+            human.person.number,
+        );
+        let mut stranger = Browser::new(self.sites, self.country.authority())
+            .map_err(|error| error.to_string())?;
+        let page = on_the_page(&mut stranger, &file).await?;
+        let html = page.text();
+        let says_so = ["class=\"verdict good\"", &family, number.as_str()]
+            .iter()
+            .all(|words| html.contains(words));
+        if !says_so {
+            return Err(format!("the page does not say who signed: {}", page.said()));
+        }
         let trust = self.country.state.join("sites").join(sites::TRUST_LIST);
         let verify = |file: &Path| {
             let arguments = [
@@ -448,6 +461,13 @@ impl<'a> People<'a> {
         }
         let forged = path.with_extension("changed.pdf");
         std::fs::write(&forged, &changed).map_err(|error| error.to_string())?;
+        let page = on_the_page(&mut stranger, &changed).await?;
+        if !page.text().contains("class=\"verdict bad\"") {
+            return Err(format!(
+                "the page takes a changed agreement: {}",
+                page.said()
+            ));
+        }
         let (code, _) = verify(&forged).await?;
         if code != Some(1) {
             return Err(format!("a changed agreement has the exit code {code:?}"));
@@ -527,10 +547,20 @@ async fn ticket(officer: &mut Human, person: &Resident) -> Result<String, String
         .browser
         .open(&format!("{}/desk", IDENTITY.origin()))
         .await?;
-    let fields = [("number", person.number.as_str()), ("compared", "yes")];
+    let fields = [("number", person.number.as_str())];
     let page = officer
         .browser
-        .submit(&desk, "/desk/ticket", &fields)
+        .submit(&desk, "/desk/person", &fields)
+        .await?;
+    let page = expect(
+        page,
+        |page| page.text().contains("src=\"data:image/jpeg;base64,"),
+        "the desk shows no portrait to compare",
+    )?;
+    let fields = [("compared", "yes")];
+    let page = officer
+        .browser
+        .submit(&page, "/desk/ticket", &fields)
         .await?;
     page.shown("shown-code")
         .ok_or_else(|| format!("the desk gives no code: {}", page.said()))
@@ -604,6 +634,14 @@ async fn first_signing_key(officer: &mut Human, human: &mut Human) -> Result<(),
         "the officer did not confirm",
     )
     .map(|_| ())
+}
+
+/// What the public page says about a file.
+async fn on_the_page(browser: &mut Browser, file: &[u8]) -> Result<Page, String> {
+    let page = browser.open(&format!("{}/", VERIFICATION.origin())).await?;
+    browser
+        .upload(&page, "/", "file", "contract.pdf", file)
+        .await
 }
 
 /// The phone's key for a site, from its file or new; says whether it was there.
