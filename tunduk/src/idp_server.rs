@@ -1,20 +1,27 @@
 //! `tunduk idp-server`: the identity provider.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use ::idp_server::card::Cards;
 use ::idp_server::oauth::{Oauth, PersonClaims};
 use ::idp_server::pages::{Pages, Register};
 use ::idp_server::register::ExchangeRegister;
 use ::idp_server::server::{Listening, Server};
+use ::idp_server::signing::SigningService;
 use ::idp_server::spool::Spool;
 use ::idp_server::token_keys::TokenKeys;
 use clap::{Args, Subcommand};
-use config::{IdpSettings, RegisterSettings, read_certificates, read_secret};
+use config::{
+    CardSettings, IdpSettings, RegisterSettings, SigningSettings, read_certificates, read_secret,
+};
 use id_registry::{PersonalNumber, Theme};
 use oidc_provider::{KeyStanding, Provider, Relations, Ring, Store, StoreError, Tenant};
 use passwords::Hasher;
+use pki::Certificate;
 use serde_json::{Map, Value};
 use store_postgres::PostgresIdentity;
 use store_sqlite::SqliteIdentity;
@@ -33,6 +40,10 @@ const DATABASE: &str = "identity.sqlite";
 const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Passwords that wait to be checked, for each thread: at 20 a second and thread, somebody waits 3 seconds at most.
 const PASSWORDS_WAITING: usize = 64;
+/// How long the responder for cards may take: somebody waits.
+const RESPONDER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the signing service may take; what it does not take is said again.
+const SIGNING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `tunduk idp-server` takes.
 #[derive(Debug, Args)]
@@ -320,6 +331,10 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
         .await
         .map_err(text)??;
     let keys = TokenKeys::at(&settings.keys);
+    let provider = match &settings.signing {
+        Some(_) => provider.with_signing_service(),
+        None => provider,
+    };
     let loaded = keys.load(OffsetDateTime::now_utc()).map_err(text)?;
     let mut oauth = Oauth::new(provider, people, &settings.issuer, loaded);
     if let Some(card) = &settings.card {
@@ -333,7 +348,7 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
         std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
     });
     let hasher = Hasher::start(threads, threads * PASSWORDS_WAITING).map_err(text)?;
-    let pages = Pages::new(
+    let mut pages = Pages::new(
         Arc::clone(&oauth),
         Arc::new(hasher),
         Arc::clone(&spool) as _,
@@ -341,14 +356,30 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
         settings.tenant,
     )
     .map_err(text)?;
-    let tls = ServerTls::new(
-        &identity(&settings.certificate, &settings.key)?,
+    let cards = match &settings.card {
+        Some(card) => cards(card, &http)?,
+        None => None,
+    };
+    if let (Some(card), Some(_)) = (&settings.card, &cards) {
+        pages = pages.with_cards_at(&card.address);
+    }
+    let main = listening(
+        settings.listen,
+        (&settings.certificate, &settings.key),
         ClientCertificates::NotRequested,
     )
-    .map_err(text)?;
-    let listener = TcpListener::bind(settings.listen)
-        .await
-        .map_err(|error| format!("cannot listen at {}: {error}", settings.listen))?;
+    .await?;
+    let certificates = match &settings.card {
+        Some(card) => {
+            let files = (card.certificate.as_path(), card.key.as_path());
+            Some(listening(card.listen, files, ClientCertificates::Optional).await?)
+        }
+        None => None,
+    };
+    let signing = match &settings.signing {
+        Some(found) => Some(signing(found, settings.authorities.as_deref(), &http)?),
+        None => None,
+    };
     let server = Server {
         oauth,
         pages: Arc::new(pages),
@@ -356,8 +387,55 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
         keys,
         options: outgoing(settings.authorities.as_deref())?,
         http,
+        signing,
+        cards: cards.map(Arc::new),
     };
     println!("ready");
-    server.serve(Listening { listener, tls }, stop).await;
+    server.serve(main, certificates, stop).await;
     Ok(())
+}
+
+async fn listening(
+    address: SocketAddr,
+    (certificate, key): (&Path, &Path),
+    clients: ClientCertificates,
+) -> Result<Listening, String> {
+    let tls = ServerTls::new(&identity(certificate, key)?, clients).map_err(text)?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen at {address}: {error}"))?;
+    Ok(Listening { listener, tls })
+}
+
+/// The authorities of identity cards; none: the listener is for clients only.
+fn cards(settings: &CardSettings, http: &HttpClient) -> Result<Option<Cards>, String> {
+    let Some(file) = &settings.authorities else {
+        return Ok(None);
+    };
+    let authorities = read_certificates(file)
+        .map_err(text)?
+        .iter()
+        .map(|der| Certificate::decode(der).map_err(|error| in_file(file)(&error)))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(Cards {
+        authorities,
+        responder: settings.ocsp.clone(),
+        http: http.clone(),
+        options: RequestOptions::default().with_total(RESPONDER_PATIENCE),
+    }))
+}
+
+fn signing(
+    settings: &SigningSettings,
+    authorities: Option<&Path>,
+    http: &HttpClient,
+) -> Result<SigningService, String> {
+    Ok(SigningService {
+        http: http.clone(),
+        options: outgoing(settings.authorities.as_deref().or(authorities))?
+            .with_total(SIGNING_PATIENCE),
+        url: settings.url.clone(),
+        client: settings.client_id.clone(),
+        key: crate::serving::signing_key(&settings.key)?,
+    })
 }

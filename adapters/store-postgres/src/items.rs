@@ -19,6 +19,7 @@ use crate::connections::{Connection, Connections, bring_up};
 pub struct Statements {
     load: &'static str,
     of_owner: &'static str,
+    of_owner_after: &'static str,
     of_other: &'static str,
     keys_after: &'static str,
     commit: &'static str,
@@ -42,6 +43,11 @@ macro_rules! statements {
                 "SELECT key, version, body FROM ",
                 $prefix,
                 "_item WHERE kind = $1 AND owner = $2 ORDER BY key LIMIT $3"
+            ),
+            of_owner_after: concat!(
+                "SELECT key, version, body FROM ",
+                $prefix,
+                "_item WHERE kind = $1 AND owner = $2 AND key > $4 ORDER BY key LIMIT $3"
             ),
             of_other: concat!(
                 "SELECT key, version, body FROM ",
@@ -224,6 +230,12 @@ impl<D: Kept> Store for PostgresItems<D> {
 
     fn list(&self, kind: D::Kind, by: By<'_>, most: usize) -> Result<Vec<Stored>, StoreError> {
         let (sql, value) = match by {
+            By::OwnerAfter(owner, after) => {
+                let values: [&(dyn ToSql + Sync); 4] =
+                    [&kind.number(), &owner, &count(most), &after];
+                let rows = self.query(D::STATEMENTS.of_owner_after, &values)?;
+                return Ok(rows.iter().map(stored).collect());
+            }
             By::Owner(owner) => (D::STATEMENTS.of_owner, owner),
             By::Other(other) => (D::STATEMENTS.of_other, other),
             By::KeysAfter(after) => (D::STATEMENTS.keys_after, after),

@@ -152,6 +152,17 @@ impl<D: Kept> Store for SqliteItems<D> {
 
     fn list(&self, kind: D::Kind, by: By<'_>, most: usize) -> Result<Vec<Stored>, StoreError> {
         let (sql, value) = match by {
+            By::OwnerAfter(owner, after) => {
+                return self.read(|connection| {
+                    connection
+                        .prepare_cached(
+                            "SELECT key, version, body FROM item \
+                             WHERE kind = ? AND owner = ? AND key > ? ORDER BY key LIMIT ?",
+                        )?
+                        .query_map(params![kind.number(), owner, after, count(most)], stored)?
+                        .collect()
+                });
+            }
             By::Owner(owner) => (
                 "SELECT key, version, body FROM item WHERE kind = ? AND owner = ? ORDER BY key LIMIT ?",
                 owner,

@@ -100,6 +100,8 @@ pub enum By<'a> {
     Owner(&'a str),
     /// The other party.
     Other(&'a str),
+    /// The owner, after a key (empty: from the first): the second is the key.
+    OwnerAfter(&'a str, &'a str),
     /// Nothing: all of the kind, in the order of their keys, after a key (empty: from the first).
     KeysAfter(&'a str),
 }

@@ -98,6 +98,9 @@ impl<K: Kind, E: Event> Store for Memory<K, E> {
             .filter(|((_, key), row)| match by {
                 By::Owner(owner) => row.owner.as_deref() == Some(owner),
                 By::Other(other) => row.other.as_deref() == Some(other),
+                By::OwnerAfter(owner, after) => {
+                    row.owner.as_deref() == Some(owner) && key.as_str() > after
+                }
                 By::KeysAfter(after) => key.as_str() > after,
             })
             .take(most)

@@ -33,11 +33,12 @@ pub enum Kind {
     Logout,
     Subject,
     UsedOnce,
+    SigningWord,
 }
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Account,
         Self::Login,
         Self::Session,
@@ -57,6 +58,7 @@ impl Kind {
         Self::Logout,
         Self::Subject,
         Self::UsedOnce,
+        Self::SigningWord,
     ];
 
     /// Its number in the database; never changed.
@@ -82,6 +84,7 @@ impl Kind {
             Self::Logout => 18,
             Self::Subject => 19,
             Self::UsedOnce => 20,
+            Self::SigningWord => 21,
         }
     }
 }

@@ -603,3 +603,47 @@ fn events_say_nothing_about_the_person() {
     );
     assert!(!account.contains(number(10).as_str()));
 }
+
+#[test]
+fn however_many_families_of_tokens_there_are_all_of_them_end() {
+    let world = world();
+    let person = world.person(10);
+    let (bank, shop) = (world.bank(&bank_form()), world.bank(&bank_form()));
+    let of_bank: Vec<Tokens> = (0..620).map(|_| world.tokens(&bank, &person)).collect();
+    let of_shop = world.tokens(&shop, &person);
+    let who = world.who(&person);
+    world.provider.withdraw(&who, &bank.client().id).unwrap();
+    for tokens in &of_bank {
+        assert_eq!(
+            refusal(world.provider.access(&tokens.access, None, world.now)),
+            Refusal::Access
+        );
+    }
+    assert!(
+        world
+            .provider
+            .access(&of_shop.access, None, world.now)
+            .is_ok()
+    );
+}
+
+#[test]
+fn the_signing_service_is_told_what_it_has_not_taken() {
+    let store = Arc::new(MemoryStore::default());
+    let mut world = World::new(store);
+    let frozen = world.person(10);
+    let who = world.who(&frozen);
+    // Where there is none, nothing waits for it.
+    world.provider.freeze(&who, &seed()).unwrap();
+    assert!(world.provider.signing_words(9).unwrap().is_empty());
+    world.provider = world.provider.clone().with_signing_service();
+    let other = world.person(11);
+    world.provider.freeze(&world.who(&other), &seed()).unwrap();
+    let words = world.provider.signing_words(9).unwrap();
+    assert_eq!(words.len(), 1);
+    assert_eq!((words[0].word, words[0].person), (Word::Frozen, number(11)));
+    assert!(!format!("{words:?}").contains(number(11).as_str()));
+    world.provider.signing_told(&words[0]).unwrap();
+    world.provider.signing_told(&words[0]).unwrap();
+    assert!(world.provider.signing_words(9).unwrap().is_empty());
+}

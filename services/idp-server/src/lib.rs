@@ -7,9 +7,11 @@
 //! What is decided is decided in `oidc-provider`; what is signed and checked is in `jose` and `oauth2`. Here requests
 //! become calls and refusals become answers.
 
+pub mod card;
 pub mod oauth;
 pub mod pages;
 pub mod register;
 pub mod server;
+pub mod signing;
 pub mod spool;
 pub mod token_keys;

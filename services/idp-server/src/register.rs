@@ -245,7 +245,12 @@ fn claims_of(record: &Value, scopes: &BTreeSet<String>) -> Map<String, Value> {
             street.push_str(&format!("-{}", part("flat")));
         }
         let street = street.trim().to_owned();
-        let mut places = vec![street.as_str(), part("locality"), part("district"), part("oblast")];
+        let mut places = vec![
+            street.as_str(),
+            part("locality"),
+            part("district"),
+            part("oblast"),
+        ];
         places.retain(|place| !place.is_empty());
         places.dedup();
         claims.insert(

@@ -11,11 +11,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use transport::{
-    Body, Connection, HttpClient, Request, RequestOptions, Response, ServeLimits, ServerTls,
+    Body, Connection, HttpClient, PeerCertificate, Request, RequestOptions, Response, ServeLimits,
+    ServerTls,
 };
 
-use crate::oauth::Oauth;
-use crate::pages::Pages;
+use crate::card::Cards;
+use crate::oauth::{Oauth, answered};
+use crate::pages::{CARD_PATH, Pages};
+use crate::signing::SigningService;
 use crate::spool::Spool;
 use crate::token_keys::TokenKeys;
 
@@ -29,6 +32,19 @@ const NOTICES: usize = 100;
 const FORGOTTEN_TOGETHER: usize = 1000;
 /// How long a relying party has to take a logout token.
 const LOGOUT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Words to the signing service of one round.
+const WORDS: usize = 100;
+const ALWAYS_HTTPS: &str = "max-age=31536000";
+/// What clients with certificates call at the other address (RFC 8705 section 5).
+const MTLS_ENDPOINTS: &[&str] = &[
+    "/oauth2/token",
+    "/oauth2/par",
+    "/oauth2/userinfo",
+    "/oauth2/introspect",
+    "/oauth2/revoke",
+    "/oauth2/device",
+];
 
 /// A listener with its TLS.
 #[derive(Debug)]
@@ -54,17 +70,36 @@ pub struct Server {
     pub http: HttpClient,
     /// With this TLS.
     pub options: RequestOptions,
+    /// The signing service, if there is one.
+    pub signing: Option<SigningService>,
+    /// Authorities of identity cards, if cards are taken.
+    pub cards: Option<Arc<Cards>>,
 }
 
 impl Server {
-    /// Serves until `stop` completes, and ends what it has begun.
-    pub async fn serve(self, main: Listening, stop: impl Future<Output = ()>) {
+    /// Serves until `stop` completes, and ends what it has begun. `certificates` is the listener that asks for
+    /// certificates.
+    pub async fn serve(
+        self,
+        main: Listening,
+        certificates: Option<Listening>,
+        stop: impl Future<Output = ()>,
+    ) {
         let (stopping, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         tasks.spawn(ended(&stopped, self.clone().send_logouts()));
         tasks.spawn(ended(&stopped, self.clone().deliver_notices()));
         tasks.spawn(ended(&stopped, self.clone().forget()));
         tasks.spawn(ended(&stopped, self.clone().follow_keys()));
+        if let Some(signing) = self.signing.clone() {
+            tasks.spawn(ended(&stopped, self.clone().tell_signing(signing)));
+        }
+        if let Some(listening) = certificates {
+            tasks.spawn(
+                self.clone()
+                    .listen_for_certificates(listening, stopped.clone()),
+            );
+        }
         tasks.spawn(self.listen(main, stopped.clone()));
         stop.await;
         let _ = stopping.send(true);
@@ -76,14 +111,81 @@ impl Server {
             let server = self.clone();
             async move { server.answer(request, &connection).await }
         };
-        let limits = ServeLimits {
-            head_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(10),
-            shutdown_deadline: Duration::from_secs(5),
-            ..ServeLimits::default()
+        let stop = until(stopped);
+        transport::serve_https(listening.listener, listening.tls, handler, limits(), stop).await;
+    }
+
+    /// Cards, and the endpoints that clients with certificates call. No page is here, and no cookie.
+    async fn listen_for_certificates(self, listening: Listening, stopped: watch::Receiver<bool>) {
+        let handler = move |request: Request<Body>, connection: Arc<Connection>| {
+            let server = self.clone();
+            async move { server.answer_to_certificate(request, &connection).await }
         };
         let stop = until(stopped);
-        transport::serve_https(listening.listener, listening.tls, handler, limits, stop).await;
+        transport::serve_https(listening.listener, listening.tls, handler, limits(), stop).await;
+    }
+
+    async fn answer_to_certificate(
+        self,
+        request: Request<Body>,
+        connection: &Connection,
+    ) -> Response<Body> {
+        let mut response = match (request.uri().path(), &self.cards) {
+            (CARD_PATH, Some(cards)) if *request.method() == Method::GET => {
+                let certificate = connection.peer_certificate().map(PeerCertificate::der);
+                let holder = cards.holder(certificate, OffsetDateTime::now_utc()).await;
+                let pages = Arc::clone(&self.pages);
+                answered(request, None, move |call| pages.card_shown(call, holder)).await
+            }
+            (path, _) if MTLS_ENDPOINTS.contains(&path) => {
+                match self.oauth.handle(request, connection).await {
+                    Ok(response) => response,
+                    Err(_) => status(StatusCode::NOT_FOUND),
+                }
+            }
+            _ => status(StatusCode::NOT_FOUND),
+        };
+        let always = HeaderValue::from_static(ALWAYS_HTTPS);
+        response
+            .headers_mut()
+            .insert(STRICT_TRANSPORT_SECURITY, always);
+        response
+    }
+
+    /// Word that the signing service takes is done with; what it does not take is said again.
+    async fn tell_signing(self, signing: SigningService) {
+        loop {
+            tokio::time::sleep(ROUND).await;
+            let oauth = Arc::clone(&self.oauth);
+            let words = match blocking(move || oauth.provider().signing_words(WORDS)).await {
+                Ok(words) => words,
+                Err(error) => {
+                    tracing::warn!(%error, "word to the signing service waits");
+                    continue;
+                }
+            };
+            if words.is_empty() {
+                continue;
+            }
+            let token = match signing.token().await {
+                Ok(token) => token,
+                Err(error) => {
+                    tracing::warn!(%error, "the signing service does not hear of frozen accounts yet");
+                    continue;
+                }
+            };
+            for word in words {
+                // One that is refused does not hold up the others.
+                if let Err(error) = signing.tell(&token, &word).await {
+                    tracing::error!(%error, "the signing service did not take word of an account");
+                    continue;
+                }
+                let oauth = Arc::clone(&self.oauth);
+                if let Err(error) = blocking(move || oauth.provider().signing_told(&word)).await {
+                    tracing::warn!(%error, "word to the signing service will be said again");
+                }
+            }
+        }
     }
 
     async fn answer(self, request: Request<Body>, connection: &Connection) -> Response<Body> {
@@ -96,7 +198,7 @@ impl Server {
             }
         };
         // Nobody comes here without HTTPS, for a year.
-        let always = HeaderValue::from_static("max-age=31536000");
+        let always = HeaderValue::from_static(ALWAYS_HTTPS);
         response
             .headers_mut()
             .insert(STRICT_TRANSPORT_SECURITY, always);
@@ -173,7 +275,8 @@ impl Server {
                 });
                 match forgotten.await {
                     // More may be left. Others come in between.
-                    Ok(gone) if usize::try_from(gone).is_ok_and(|gone| gone >= FORGOTTEN_TOGETHER) => {}
+                    Ok(gone)
+                        if usize::try_from(gone).is_ok_and(|gone| gone >= FORGOTTEN_TOGETHER) => {}
                     Ok(_) => break,
                     Err(error) => {
                         tracing::warn!(%error, "what expired is not forgotten yet");
@@ -215,6 +318,21 @@ impl Server {
             tokio::time::sleep(ROUND).await;
         }
     }
+}
+
+fn limits() -> ServeLimits {
+    ServeLimits {
+        head_timeout: Duration::from_secs(10),
+        body_timeout: Duration::from_secs(10),
+        shutdown_deadline: Duration::from_secs(5),
+        ..ServeLimits::default()
+    }
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
 }
 
 /// The work, until the server stops.

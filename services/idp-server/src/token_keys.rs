@@ -341,7 +341,10 @@ mod tests {
             TokenKeysError::There(_)
         ));
         let first = keys.load(at(0)).unwrap();
-        assert_eq!(first.active.public().kid(), Some(ring.keys()[0].kid.as_str()));
+        assert_eq!(
+            first.active.public().kid(),
+            Some(ring.keys()[0].kid.as_str())
+        );
         assert!(matches!(
             keys.rotate(at(0)).unwrap_err(),
             TokenKeysError::Refused(RingRefusal::TooSoon(_))

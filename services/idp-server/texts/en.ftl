@@ -169,6 +169,7 @@ portrait-none = The register gives no portrait. Compare with the picture in the 
 card-title = Identity card
 card-hint = Put the card into the reader. The browser asks which certificate, the card asks for its PIN.
 card-button = Sign in with the card
+error-card = The card was not accepted: it is no identity card, has ended or was revoked, or its authority does not answer.
 unfreeze-link = Lift the freeze of my account
 unfreeze-title = Lift a freeze
 unfreeze-text = If the account was frozen by a call or at a counter, you lift it with your own key. One frozen in a browser is lifted at a service centre only.

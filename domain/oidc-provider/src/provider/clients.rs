@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::logout::MOST_GRANTS;
 use super::support::Duty;
 use super::{Decision, OnDuty, Provider};
 use crate::account::Tenant;
 use crate::client::{ActiveClient, Client, ClientForm, ClientStanding};
 use crate::event::{Event, EventKind};
-use crate::grant::Grant;
 use crate::level::Operation;
 use crate::port::{self, By, Changes, Item, Kind};
 use crate::refusal::{Failure, Refusal};
@@ -20,6 +18,8 @@ use crate::session::Authenticated;
 
 /// Relying parties that one account may have registered.
 const MOST_CLIENTS: usize = 50;
+/// Consents of one account that are listed.
+const MOST_CONSENTS: usize = 500;
 
 /// What a person allowed a relying party.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,7 +232,7 @@ impl Provider {
     /// The database fails.
     pub fn consents(&self, who: &Authenticated) -> Result<Vec<Consent>, Failure> {
         let by = By::Owner(who.account.id.as_str());
-        let found = port::list::<Consent>(self.store.as_ref(), by, MOST_GRANTS)?;
+        let found = port::list::<Consent>(self.store.as_ref(), by, MOST_CONSENTS)?;
         Ok(found.into_iter().map(|consent| consent.value).collect())
     }
 
@@ -248,9 +248,8 @@ impl Provider {
                 .ok_or(Refusal::Nothing)?;
             let mut changes = Changes::default();
             changes.remove(&consent);
-            let by = By::Owner(who.account.id.as_str());
-            for mut grant in port::list::<Grant>(self.store.as_ref(), by, MOST_GRANTS)? {
-                if grant.value.client == *client && grant.value.lives(who.now) {
+            for mut grant in self.living_grants(&who.account.id, who.now)? {
+                if grant.value.client == *client {
                     grant.value.revoke(who.now);
                     changes.replace(&grant)?;
                 }

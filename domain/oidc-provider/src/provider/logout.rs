@@ -7,12 +7,12 @@ use super::{Decision, Provider};
 use crate::client::Client;
 use crate::event::{Event, EventKind};
 use crate::grant::Grant;
-use crate::port::{self, By, Changes, Item, Kind};
+use crate::port::{self, By, Changes, Item, Kind, Loaded};
 use crate::refusal::Failure;
 use crate::secret::{AccountId, ClientId, Digest, SessionId};
 
-/// Families of tokens of one account that are looked at.
-pub(super) const MOST_GRANTS: usize = 500;
+/// Families of tokens that are read at one time.
+const PAGE: usize = 500;
 
 /// A logout token that waits to be sent (OpenID Connect Back-Channel Logout 2.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +57,8 @@ impl Provider {
         session: &SessionId,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
-        let by = By::Owner(account.as_str());
-        for mut grant in port::list::<Grant>(self.store.as_ref(), by, MOST_GRANTS)? {
-            if grant.value.session != *session || !grant.value.lives(now) {
+        for mut grant in self.living_grants(account, now)? {
+            if grant.value.session != *session {
                 continue;
             }
             self.tell(changes, &grant.value, now)?;
@@ -85,13 +84,31 @@ impl Provider {
         account: &AccountId,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
-        let by = By::Owner(account.as_str());
-        for grant in port::list::<Grant>(self.store.as_ref(), by, MOST_GRANTS)? {
-            if grant.value.lives(now) {
-                self.tell(changes, &grant.value, now)?;
-            }
+        for grant in self.living_grants(account, now)? {
+            self.tell(changes, &grant.value, now)?;
         }
         Ok(())
+    }
+
+    /// Every family of tokens of whoever is signed in of which something may still be accepted, however many there are.
+    pub(super) fn living_grants(
+        &self,
+        holder: &AccountId,
+        now: OffsetDateTime,
+    ) -> Result<Vec<Loaded<Grant>>, Failure> {
+        let mut living = Vec::new();
+        let mut after = String::new();
+        loop {
+            let by = By::OwnerAfter(holder.as_str(), &after);
+            let page = port::list::<Grant>(self.store.as_ref(), by, PAGE)?;
+            let last = page.last().map(|grant| grant.value.key());
+            let is_full = page.len() == PAGE;
+            living.extend(page.into_iter().filter(|grant| grant.value.lives(now)));
+            match last {
+                Some(last) if is_full => after = last,
+                _ => return Ok(living),
+            }
+        }
     }
 
     fn tell(

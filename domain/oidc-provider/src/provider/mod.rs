@@ -14,6 +14,7 @@ mod own;
 mod sign_in;
 mod support;
 mod tokens;
+mod words;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub use own::Ground;
 pub use sign_in::{Assertion, CardHolder};
 pub use support::{Duty, Notice, NoticeKind, Officer};
 pub use tokens::Redemption;
+pub use words::{SigningWord, Word};
 
 /// How often a decision is taken anew because something changed under it.
 const TRIES: usize = 16;
@@ -72,6 +74,7 @@ pub struct Provider {
     store: Arc<dyn Store>,
     relations: Arc<dyn Relations>,
     subjects: hmac::Key,
+    tells_signing: bool,
 }
 
 impl std::fmt::Debug for Provider {
@@ -94,6 +97,17 @@ impl Provider {
             store,
             relations,
             subjects: hmac::Key::new(hmac::HMAC_SHA256, subject_key),
+            tells_signing: false,
+        }
+    }
+
+    /// There is a signing service: word for it waits wherever somebody's account is frozen or recovered, until it is
+    /// told ([`Provider::signing_words`]).
+    #[must_use]
+    pub fn with_signing_service(self) -> Self {
+        Self {
+            tells_signing: true,
+            ..self
         }
     }
 

@@ -105,6 +105,7 @@ impl Provider {
         now: OffsetDateTime,
         seed: &Seed,
     ) -> Result<(), Failure> {
+        self.tell_signing(changes, account, notice, now, seed)?;
         if account.channels.is_empty() {
             return Ok(());
         }

@@ -229,6 +229,19 @@ pub fn lists_are_complete(open: Open<'_>) {
         assert!(ids.contains(&session.id.as_str().to_owned()));
     }
     assert!(store.load(Kind::Grant, ids[0].as_str()).unwrap().is_none());
+    // What belongs to somebody comes page by page too, and nothing of anybody else.
+    let owner = person.account.as_str();
+    let (mut own, mut after) = (Vec::new(), String::new());
+    loop {
+        let by = By::OwnerAfter(owner, &after);
+        let page = store.list(Kind::Session, by, 2).unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.key.clone();
+        own.extend(page.into_iter().map(|stored| stored.key));
+    }
+    let mut listed: Vec<&str> = sessions.iter().map(|session| session.id.as_str()).collect();
+    listed.sort_unstable();
+    assert_eq!(own, listed);
 }
 
 /// Whoever reads events in order misses none and sees none twice, while many write.

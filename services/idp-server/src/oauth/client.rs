@@ -105,7 +105,13 @@ impl Oauth {
             return Ok(None);
         };
         let uri = self.at(call.path);
-        let proof = DpopProof::verify(text, call.method.as_str(), &uri, token, call.now)?;
+        let method = call.method.as_str();
+        let proof = DpopProof::verify(text, method, &uri, token, call.now).or_else(|error| {
+            // The same endpoint at the address for clients with certificates.
+            let other = self.certificates_at.as_ref().ok_or(error)?;
+            let uri = format!("{other}{}", call.path);
+            DpopProof::verify(text, method, &uri, token, call.now)
+        })?;
         let space = format!("dpop {}", proof.thumbprint());
         self.provider
             .use_once(&space, proof.id(), proof.expires())

@@ -6,6 +6,7 @@
 
 mod account;
 mod acting;
+mod card;
 mod clients;
 mod desk;
 mod officers;
@@ -34,6 +35,8 @@ use web_ui::{
 
 use self::view::Place;
 use crate::oauth::{Call, INTERACTION_COOKIE, Oauth, Reply, SESSION_COOKIE, answered};
+
+pub use card::CARD_PATH;
 
 /// Cookie that makes a device known.
 pub const DEVICE_COOKIE: &str = "__Host-device";
@@ -85,7 +88,7 @@ pub struct Pages {
     post: Arc<dyn CodePost>,
     register: Arc<dyn Register>,
     tenant: Tenant,
-    card_page: Option<String>,
+    card_address: Option<String>,
 }
 
 impl std::fmt::Debug for Pages {
@@ -314,15 +317,15 @@ impl Pages {
             register,
             tenant,
             oauth,
-            card_page: None,
+            card_address: None,
         })
     }
 
-    /// Identity cards are asked for at this address, a page that signs in by card.
+    /// Identity cards are asked for at this address, without a slash at the end.
     #[must_use]
-    pub fn with_card_page(self, address: impl Into<String>) -> Self {
+    pub fn with_cards_at(self, address: impl Into<String>) -> Self {
         Self {
-            card_page: Some(address.into()),
+            card_address: Some(address.into()),
             ..self
         }
     }
@@ -496,6 +499,8 @@ impl Pages {
         match visit.call.path {
             "/" => Ok(see_other("/account")),
             "/sign-in" => Ok(self.sign_in_page(visit, StatusCode::OK, None)),
+            "/sign-in/card" => self.ask_for_card(visit),
+            "/sign-in/card/done" => self.card_done(visit),
             "/first-key" => Ok(self.first_key_page(visit, StatusCode::OK, None)),
             "/continue" => self.go_on(visit),
             "/sign-in/phone/wait" => self.wait_for_phone(visit),

@@ -52,7 +52,7 @@ impl Pages {
             frame: self.frame(visit, error),
             client: client.as_deref(),
             level,
-            card: self.card_page.as_deref(),
+            card: self.card_address.as_ref().map(|_| "/sign-in/card"),
         };
         Self::page(visit, status, &page)
     }
@@ -101,7 +101,7 @@ impl Pages {
     }
 
     /// The session that is stepped up; none if nobody is signed in.
-    fn current(&self, visit: &Visit<'_>) -> Option<Secret> {
+    pub(super) fn current(&self, visit: &Visit<'_>) -> Option<Secret> {
         visit.who.as_ref()?;
         visit.call.cookie(SESSION_COOKIE)
     }

@@ -1,0 +1,134 @@
+//! `tunduk idp-server run`, the real binary over real HTTPS.
+#![allow(clippy::unwrap_used, reason = "a failed test says where")]
+
+mod idp_site;
+
+use http::Method;
+use idp_site::{Browser, Site, eventually};
+use serde_json::Value;
+
+fn kids(set: &Value) -> Vec<String> {
+    let keys = set["keys"].as_array().unwrap();
+    keys.iter()
+        .map(|key| key["kid"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_signs_up_and_stays_signed_in_over_a_restart() {
+    let mut site = Site::new("sandbox", "");
+    site.start();
+    let mut browser = Browser::new(&site);
+    assert_eq!(browser.get("/health").await.status, 200);
+    let offered = browser.get("/.well-known/openid-configuration").await;
+    assert!(offered.headers.contains_key("strict-transport-security"));
+    let offered = offered.json();
+    assert_eq!(offered["issuer"], site.issuer());
+    assert_eq!(
+        offered["token_endpoint"],
+        format!("{}/oauth2/token", site.issuer())
+    );
+    // Without the listener for certificates nothing of it is offered.
+    assert!(offered.get("mtls_endpoint_aliases").is_none());
+    assert_eq!(offered["tls_client_certificate_bound_access_tokens"], false);
+    assert_eq!(kids(&browser.get("/jwks").await.json()).len(), 2);
+
+    assert!(browser.get("/account").await.body.contains("sign-in"));
+    browser.sign_up(&site, "aizada@example.kg").await;
+    let account = browser.get("/account").await;
+    assert_eq!(account.status, 200);
+    assert!(account.body.contains("/account/freeze"), "{}", account.body);
+
+    // A form of another site is not taken.
+    let evil = [
+        ("origin", "https://evil.example"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let forged = browser
+        .send(
+            Method::POST,
+            "/account/end-everything",
+            &evil,
+            "csrf=x".to_owned(),
+        )
+        .await;
+    assert_eq!(forged.status, 403);
+
+    site.stop();
+    site.start();
+    let account = browser.get("/account").await;
+    assert!(account.body.contains("/account/freeze"), "{}", account.body);
+    site.kill();
+    site.start();
+    let account = browser.get("/account").await;
+    assert!(account.body.contains("/account/freeze"), "{}", account.body);
+    // The same address again gets a letter that says so, and the page does not.
+    let mut other = Browser::new(&site);
+    other.get("/sign-in").await;
+    let asked = other
+        .post("/sign-up", &[("address", "aizada@example.kg")])
+        .await;
+    assert!(asked.body.contains("name=\"attempt\""));
+    assert_eq!(site.messages().pop().unwrap()["about"], "known");
+    // No address and no code is in the log.
+    let log = site.log();
+    assert!(
+        !log.contains("aizada") && !log.contains(&site.last_code()),
+        "{log}"
+    );
+    site.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_followed_while_it_runs() {
+    let mut site = Site::new("sandbox", "");
+    site.start();
+    let mut browser = Browser::new(&site);
+    let before = kids(&browser.get("/jwks").await.json());
+    let early = site.run(&["keys", "rotate"], &[]);
+    assert_eq!(early.status.code(), Some(1));
+    let said = String::from_utf8(early.stderr).unwrap();
+    assert!(said.contains("wait until"), "{said}");
+    let listed = site.output(&["keys", "list"], &[]);
+    assert!(
+        listed.contains(&format!("{}  active", before[0])),
+        "{listed}"
+    );
+    site.output(&["keys", "withdraw"], &[&before[0]]);
+    let after = eventually("the withdrawn key is gone", async || {
+        let set = kids(&browser.get("/jwks").await.json());
+        (!set.contains(&before[0])).then_some(set)
+    })
+    .await;
+    assert_eq!(after[0], before[1], "the next key, known before, signs");
+    assert_eq!(after.len(), 2);
+    site.stop();
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let site = Site::new("people", "");
+    let failed = |words: &[&str]| {
+        let output = site.run(words, &[]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(failed(&["keys", "create"]).contains("already"));
+    site.configure("people", "colour = \"red\"\n");
+    let said = failed(&["run"]);
+    assert!(
+        said.contains("idp.toml") && said.contains("colour"),
+        "{said}"
+    );
+    site.configure("people", "keys = \"nowhere\"\n");
+    assert!(failed(&["run"]).contains("keys create"));
+    site.configure("people", "");
+    use std::os::unix::fs::PermissionsExt as _;
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(site.path("tls.key"), open).unwrap();
+    let said = failed(&["run"]);
+    assert!(
+        said.contains("tls.key") && said.contains("chmod 600"),
+        "{said}"
+    );
+}
