@@ -74,7 +74,7 @@ fn one(
     };
     let mut refuse = |error: &SignatureError| {
         report.verdict = Verdict::invalid(error.to_string());
-        report.integrity = Integrity::Changed {
+        report.integrity = Integrity::Unknown {
             reason: error.to_string(),
         };
         report.clone()
@@ -98,6 +98,9 @@ fn one(
     };
     if let Err(error) = files.check_covered(&signature) {
         let mut report = refuse(&error);
+        report.integrity = Integrity::Changed {
+            reason: error.to_string(),
+        };
         report.signer = Some(Signer::of(&certificate));
         report.when.claimed = signature.signature().signing_time();
         return report;

@@ -139,7 +139,7 @@ fn unreadable(place: &str, reason: &str) -> SignatureReport {
         signer: None,
         class: None,
         when: When::default(),
-        integrity: Integrity::Changed {
+        integrity: Integrity::Unknown {
             reason: reason.to_owned(),
         },
         validity: Validity::Unknown {
@@ -186,8 +186,10 @@ impl Context<'_> {
             Ok(verified) => verified,
             Err(error) => {
                 report.verdict = Verdict::invalid(error.to_string());
-                report.integrity = Integrity::Changed {
-                    reason: error.to_string(),
+                let reason = error.to_string();
+                report.integrity = match error {
+                    CmsError::Changed => Integrity::Changed { reason },
+                    _ => Integrity::Unknown { reason },
                 };
                 report.validity = Validity::Unknown {
                     reason: "the signature does not hold".to_owned(),

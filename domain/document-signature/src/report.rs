@@ -175,6 +175,11 @@ pub enum Integrity {
         /// How.
         reason: String,
     },
+    /// It cannot be said: the signature itself cannot be read, or is no signature.
+    Unknown {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Whether the signer's certificate was valid when the document was signed.
@@ -391,6 +396,9 @@ impl fmt::Display for SignatureReport {
             }
             Integrity::Changed { reason } => {
                 writeln!(f, "document:   changed: {}", clean(reason))?;
+            }
+            Integrity::Unknown { reason } => {
+                writeln!(f, "document:   not established: {}", clean(reason))?;
             }
         }
         match &self.validity {

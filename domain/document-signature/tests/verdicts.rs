@@ -300,7 +300,9 @@ fn changed_and_cut_documents_are_never_valid() {
         let step = document.len() / 400 + 1;
         for at in (0..document.len()).step_by(step) {
             let cut = verify(&document[..at], Some(&trust), NOW);
-            assert!(cut.verdict != Verdict::Valid, "{at}: {cut}");
+            // A PDF file up to the end of one of its revisions is what it was before the next was added.
+            let earlier = document[..at].trim_ascii_end().ends_with(b"%%EOF");
+            assert!(earlier || cut.verdict != Verdict::Valid, "{at}: {cut}");
             let mut changed = document.clone();
             changed[at] ^= 1;
             let report = verify(&changed, Some(&trust), NOW);

@@ -122,7 +122,7 @@ impl Findings {
         let changed = report
             .signatures
             .iter()
-            .any(|one| matches!(one.integrity, Integrity::Changed { .. }) && one.signer.is_some());
+            .any(|one| matches!(one.integrity, Integrity::Changed { .. }));
         let (tone, title, text) = match (report.refusal, &report.verdict) {
             (Some(Refusal::Unsigned), _) => (Tone::Bad, "result-unsigned", "result-unsigned-text"),
             (Some(Refusal::OtherKind), _) => {
@@ -224,9 +224,7 @@ fn signature(report: &SignatureReport) -> SignatureRow {
     let changed = matches!(report.integrity, Integrity::Changed { .. });
     let (tone, verdict) = match &report.verdict {
         Verdict::Valid => (Tone::Good, "signature-valid"),
-        Verdict::Invalid { .. } if changed && report.signer.is_some() => {
-            (Tone::Bad, "signature-changed")
-        }
+        Verdict::Invalid { .. } if changed => (Tone::Bad, "signature-changed"),
         Verdict::Invalid { .. } => (Tone::Bad, "signature-invalid"),
         Verdict::Incomplete { .. } => (Tone::Open, "signature-open"),
     };
@@ -245,9 +243,8 @@ fn signature(report: &SignatureReport) -> SignatureRow {
             keys.dedup();
             ("whole-yes", keys)
         }
-        // A signature that cannot be read says nothing about the document.
-        Integrity::Changed { .. } if report.signer.is_none() => ("whole-unknown", Vec::new()),
         Integrity::Changed { .. } => ("whole-no", Vec::new()),
+        Integrity::Unknown { .. } => ("whole-unknown", Vec::new()),
     };
     let confirmed = report.validity == Validity::Valid;
     SignatureRow {
