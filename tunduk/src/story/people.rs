@@ -504,8 +504,9 @@ impl<'a> People<'a> {
             return Err(format!("the stolen phone signs in: {}", page.said()));
         }
         self.is_signed_out_at_the_bank().await?;
+        self.signs_nothing().await?;
         Ok(
-            "Sessions ended at once, at the bank too; the stolen phone does not sign in."
+            "Sessions ended at once, at the bank too; the phone neither signs in nor signs."
                 .to_owned(),
         )
     }
@@ -521,6 +522,27 @@ impl<'a> People<'a> {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         Err("the bank was not told".to_owned())
+    }
+
+    /// The identity provider tells the signing service, too: an officer sees it there.
+    async fn signs_nothing(&mut self) -> Result<(), String> {
+        let officer = self.officers.first_mut().ok_or("there is no officer")?;
+        let human = self.borrower.as_ref().ok_or("nobody was proofed")?;
+        let number = human.person.number;
+        for _ in 0..100 {
+            let desk = format!("{}/desk", SIGNING.origin());
+            let page = officer.browser.open(&desk).await?;
+            let fields = [("number", number.as_str())];
+            let page = officer
+                .browser
+                .submit(&page, "/desk/person", &fields)
+                .await?;
+            if page.text().contains("<strong>Frozen</strong>") {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        Err("the signing service was not told".to_owned())
     }
 }
 
