@@ -32,6 +32,7 @@ use transport::{
     ServerVerification, TlsIdentity, raise_file_limit,
 };
 
+use crate::idp_accounts::AccountAction;
 use crate::idp_operator::{ClientAction, OfficerAction};
 
 /// The identity provider's file in the state directory.
@@ -78,6 +79,9 @@ enum Action {
     /// Relying parties
     #[command(subcommand)]
     Client(ClientAction),
+    /// Accounts of an earlier provider
+    #[command(subcommand)]
+    Account(AccountAction),
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,6 +98,15 @@ enum KeysAction {
         config: ConfigFile,
         /// Its name
         kid: String,
+    },
+    /// The drill for a leaked key: forge with a copy of the active key, withdraw it, and measure until every server
+    /// refuses the forgery. The next key signs from then on
+    Drill {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Where a server of the issuer listens; without any: where the settings say
+        #[arg(long = "node", value_name = "ADDRESS")]
+        nodes: Vec<SocketAddr>,
     },
 }
 
@@ -122,11 +135,22 @@ pub async fn run(
 ) -> Result<(), String> {
     match arguments.action {
         Action::Run(file) => serve(file.read()?, stop).await,
+        Action::Keys(KeysAction::Drill { config, nodes }) => {
+            println!("{}", crate::idp_drill::run(&config.read()?, &nodes).await?);
+            Ok(())
+        }
         Action::Keys(action) => {
             println!("{}", keys(action)?);
             Ok(())
         }
         Action::Officer(action) => {
+            let config = action.config().to_owned();
+            beside(&config, move |provider, tenant| {
+                action.run(provider, tenant)
+            })
+            .await
+        }
+        Action::Account(action) => {
             let config = action.config().to_owned();
             beside(&config, move |provider, tenant| {
                 action.run(provider, tenant)
@@ -151,6 +175,7 @@ fn keys(action: KeysAction) -> Result<String, String> {
         KeysAction::List(file) => of(&file)?.ring(),
         KeysAction::Rotate(file) => of(&file)?.rotate(now),
         KeysAction::Withdraw { config, kid } => of(&config)?.withdraw(&kid, now),
+        KeysAction::Drill { config, .. } => of(&config)?.ring(),
     };
     Ok(listed(&ring.map_err(text)?))
 }
@@ -270,7 +295,7 @@ fn identity(certificate: &Path, key: &Path) -> Result<TlsIdentity, String> {
 }
 
 /// TLS towards servers of these authorities; of the system's if none are named.
-fn outgoing(authorities: Option<&Path>) -> Result<RequestOptions, String> {
+pub(crate) fn outgoing(authorities: Option<&Path>) -> Result<RequestOptions, String> {
     let file = authorities.unwrap_or(Path::new(SYSTEM_AUTHORITIES));
     let authorities = match read_certificates(file) {
         Ok(found) => found,

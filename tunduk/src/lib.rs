@@ -15,6 +15,8 @@ mod demo;
 mod endpoints;
 mod evidence;
 mod globalconf;
+mod idp_accounts;
+mod idp_drill;
 mod idp_operator;
 mod idp_server;
 pub mod instance;

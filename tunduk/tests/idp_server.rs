@@ -132,3 +132,66 @@ fn what_cannot_be_used_is_named() {
         "{said}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_drill_for_a_leaked_key() {
+    let mut site = Site::new("sandbox", "");
+    let without_server = site.run(&["keys", "drill"], &[]);
+    assert_eq!(without_server.status.code(), Some(1));
+    site.start();
+    let mut browser = Browser::new(&site);
+    let before = kids(&browser.get("/jwks").await.json());
+    let pem = std::fs::read(site.path(&format!("state/keys/{}.pem", before[0]))).unwrap();
+    let der = pki::pem::decode(&pem, "PRIVATE KEY").unwrap();
+    let said = site.output(&["keys", "drill"], &[]);
+    assert!(said.contains(&format!("{} leaked", before[0])), "{said}");
+    assert!(said.contains(&format!("{} signs", before[1])), "{said}");
+    // Whoever has the copy forges in vain; the private key itself is gone from the disk.
+    let key = pki::SoftwareKey::from_pkcs8_der(&der).unwrap();
+    let algorithm = pki::SignatureAlgorithm::Ecdsa(pki::DigestAlgorithm::Sha256);
+    let key = key.with_algorithm(algorithm).unwrap();
+    let key = jose::SigningKey::new(std::sync::Arc::new(key)).unwrap();
+    let claims = serde_json::json!({ "iss": site.issuer(), "aud": "x", "sid": "x", "sub": "x" });
+    let forged = key.sign("JWT", &claims).unwrap();
+    let refused = browser
+        .get(&format!("/oauth2/logout?id_token_hint={forged}"))
+        .await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let file = site.path(&format!("state/keys/{}.pem", before[0]));
+    assert!(!file.exists());
+    site.stop();
+}
+
+#[test]
+fn accounts_are_taken_over_one_by_one_and_once() {
+    let site = Site::new("people", "");
+    let rows = "{\"number\":\"21705199000017\",\"subjects\":{\"bank.example\":\"old-1\"}}\n\n\
+        {\"number\":\"11705199000016\",\"subjects\":{}}\n";
+    std::fs::write(site.path("accounts.jsonl"), rows).unwrap();
+    let path = site.path("accounts.jsonl");
+    let path = path.to_str().unwrap();
+    for _ in 0..2 {
+        let said = site.output(&["account", "import"], &[path]);
+        assert_eq!(said, "2 accounts are here\n");
+    }
+    // Somebody else's subject, another subject of the same person, and what is no account.
+    let rows = "{\"number\":\"11705199000016\",\"subjects\":{\"bank.example\":\"old-1\"}}\n\
+        {\"number\":\"21705199000017\",\"subjects\":{\"bank.example\":\"old-2\"}}\n{\"number\":\"1\"}\n\
+        {\"number\":\"21705199000025\",\"subjects\":{\"bank.example\":\"old-3\"}}\n";
+    std::fs::write(path, rows).unwrap();
+    let output = site.run(&["account", "import"], &[path]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    for part in [
+        "line 1: ",
+        "line 2: ",
+        "line 3: ",
+        "1 accounts are here, 3 lines",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(
+        !said.contains("old-1") && !said.contains("21705199000017"),
+        "{said}"
+    );
+}

@@ -441,6 +441,19 @@ impl Provider {
         seed: &Seed,
     ) -> Result<AccountId, Failure> {
         by.has(Duty::Clients)?;
+        let event = by.event(EventKind::AccountTakenOver);
+        self.take_over_with(&event, number, tenant, subjects, seed)
+    }
+
+    /// As [`Provider::take_over`], leaving this event.
+    pub(super) fn take_over_with(
+        &self,
+        event: &Event,
+        number: PersonalNumber,
+        tenant: Tenant,
+        subjects: &[(String, String)],
+        seed: &Seed,
+    ) -> Result<AccountId, Failure> {
         let login = LoginName::Number(number, tenant).key();
         self.decide(|| {
             let mut changes = Changes::default();
@@ -448,7 +461,7 @@ impl Provider {
                 Some(account) => account.value.id,
                 None => {
                     let mut account =
-                        Account::open(AccountId(seed.id("account")), tenant, by.now());
+                        Account::open(AccountId(seed.id("account")), tenant, event.at);
                     account.person = Some(number);
                     account.proofing = Proofing::TakenOver;
                     changes.insert(&account)?;
@@ -456,7 +469,7 @@ impl Provider {
                         key: login.clone(),
                         account: account.id.clone(),
                     })?;
-                    changes.event(by.event(EventKind::AccountTakenOver).account(&account.id));
+                    changes.event(event.clone().account(&account.id));
                     account.id
                 }
             };

@@ -104,6 +104,23 @@ impl Provider {
         })
     }
 
+    /// Takes an account over from an earlier provider, with the subjects by which relying parties of each sector know the
+    /// person. Again for the same person, it changes nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::Bound`] if a subject is another account's, or the account has another one.
+    pub fn take_over_by_operator(
+        &self,
+        number: PersonalNumber,
+        tenant: Tenant,
+        subjects: &[(String, String)],
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<AccountId, Failure> {
+        let event = Event::new(EventKind::AccountTakenOver, now).because(OPERATOR);
+        self.take_over_with(&event, number, tenant, subjects, seed)
+    }
+
     /// Takes a relying party in, approved as it stands: a first one, or one of an earlier provider, which keeps its
     /// identifier. Again with the same identifier, its form is replaced.
     ///
