@@ -47,7 +47,7 @@ fn write(folder: &Path, name: &str, content: &[u8], mode: u32) {
 }
 
 impl Server {
-    fn start(world: &World) -> Self {
+    fn start(world: &World, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         let key = SoftwareKey::generate(KeyType::EcP256).unwrap();
@@ -90,7 +90,7 @@ impl Server {
             .local_addr()
             .unwrap()
             .port();
-        let settings = format!("listen = \"{address}:{port}\"\n");
+        let settings = format!("listen = \"{address}:{port}\"\n{more}");
         write(at, "verification.toml", settings.as_bytes(), 0o644);
         let log = at.join("log");
         let mut process = Command::new(env!("CARGO_BIN_EXE_tunduk"))
@@ -180,7 +180,7 @@ fn every_language_has_the_same_texts() {
 #[tokio::test]
 async fn documents_of_every_fate() {
     let world = World::new(&[QUALIFIED]);
-    let server = Server::start(&world);
+    let server = Server::start(&world, "");
     let lasting = |document: &[u8]| {
         world.archived(
             &world.extended(document, minutes(2)),
@@ -253,7 +253,7 @@ async fn documents_of_every_fate() {
 #[tokio::test]
 async fn what_is_not_asked_right() {
     let world = World::new(&[SIMPLE]);
-    let server = Server::start(&world);
+    let server = Server::start(&world, "");
 
     let (status, headers, html) = server.ask(Method::GET, "/", &[], Vec::new()).await;
     assert_eq!(status, StatusCode::OK);
@@ -283,4 +283,63 @@ async fn what_is_not_asked_right() {
     let large = vec![b' '; usize::try_from(verification_server::LARGEST_UPLOAD).unwrap() + 1];
     let (status, _) = server.check(Language::Kyrgyz, "large.pdf", &large).await;
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn evidence_is_judged_as_the_command_does() {
+    let vectors = std::env::var_os("TUNDUK_XROAD_VECTORS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors/xroad"),
+        std::path::PathBuf::from,
+    );
+    if !vectors.is_dir() {
+        let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+        assert!(!is_ci, "X-Road's vectors are absent");
+        println!(
+            "not tested: X-Road's vectors are absent: {}",
+            vectors.display()
+        );
+        return;
+    }
+    let world = World::new(&[SIMPLE]);
+    let stored = vectors.join("made/globalconf");
+    let judging = Server::start(&world, &format!("globalconf = {stored:?}\n"));
+    let trusting_nobody = Server::start(&world, "");
+    for (name, tone) in [
+        ("made/soap-ok.asice", "good"),
+        ("made/batch.asice", "good"),
+        ("made/ocsp-revoked.asice", "bad"),
+        ("made/no-timestamp.asice", "bad"),
+    ] {
+        let file = vectors.join(name);
+        let status = Command::new(env!("CARGO_BIN_EXE_tunduk"))
+            .args(["verify", file.to_str().unwrap(), "--globalconf"])
+            .arg(&stored)
+            .output()
+            .unwrap();
+        assert_eq!(status.status.success(), tone == "good", "{name}");
+        let content = std::fs::read(&file).unwrap();
+        for language in Language::ALL {
+            let (status, html) = judging.check(language, "message.asice", &content).await;
+            assert_eq!(status, StatusCode::OK);
+            assert!(
+                html.contains(&format!("class=\"verdict {tone}\"")),
+                "{name}: {html}"
+            );
+            // Without a configuration to judge by, nothing is genuine.
+            let (_, told) = trusting_nobody
+                .check(language, "message.asice", &content)
+                .await;
+            assert!(!told.contains("class=\"verdict good\""), "{name}: {told}");
+        }
+        // No changed octet makes the page fail, and none of the message's makes another message genuine.
+        let step = content.len() / 40 + 1;
+        for at in (0..content.len()).step_by(step) {
+            let mut changed = content.clone();
+            changed[at] ^= 1;
+            let (status, _) = judging
+                .check(Language::English, "message.asice", &changed)
+                .await;
+            assert_eq!(status, StatusCode::OK, "{name}: {at}");
+        }
+    }
 }
