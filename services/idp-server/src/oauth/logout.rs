@@ -1,6 +1,7 @@
 //! Signing out: begun by a relying party (OpenID Connect RP-Initiated Logout 1.0), told to all of them (OpenID Connect
 //! Back-Channel Logout 1.0).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::{Method, Request};
@@ -9,6 +10,7 @@ use oauth2::{ErrorCode, OauthError, Parameters, answer_uri};
 use oidc_provider::{Client, ClientId, Failure, Logout, Refusal};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
+use tokio::task::JoinSet;
 use transport::{Body, HttpClient, RequestOptions};
 
 use super::reply::{self, Reply, failed};
@@ -17,8 +19,8 @@ use super::{Call, Oauth, SESSION_COOKIE, SIGN_OUT_PAGE};
 /// How long a logout token is to be accepted (Back-Channel Logout 2.4).
 pub const LOGOUT_TOKEN_LASTS: Duration = Duration::minutes(2);
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-/// Logout tokens sent in one round.
-const ROUND: usize = 100;
+/// Logout tokens that are read for one round.
+const ROUND: usize = 5000;
 
 /// What an ID token of ours says, however old it is.
 struct Hint {
@@ -139,7 +141,8 @@ impl Oauth {
     }
 
     /// Sends the logout tokens that wait, each to its relying party, and gives how many were taken. What is not taken
-    /// waits for the next round, for a day.
+    /// waits for the next round, for a day. Relying parties are told side by side, and one that does not answer is asked
+    /// once in a round: so it holds up nobody else.
     ///
     /// # Errors
     /// The database fails.
@@ -150,33 +153,80 @@ impl Oauth {
     ) -> Result<usize, OauthError> {
         let own = Arc::clone(&self);
         let waiting = blocking(move || own.provider.logouts(ROUND)).await?;
-        let mut taken = 0;
+        let mut by_client: BTreeMap<String, Vec<Logout>> = BTreeMap::new();
         for logout in waiting {
+            let client = logout.client.as_str().to_owned();
+            by_client.entry(client).or_default().push(logout);
+        }
+        let mut sending = JoinSet::new();
+        for logouts in by_client.into_values() {
+            let (own, http, options) = (Arc::clone(&self), http.clone(), options.clone());
+            sending.spawn(async move { own.send_to_one(logouts, &http, &options).await });
+        }
+        let mut taken = 0;
+        while let Some(sent) = sending.join_next().await {
+            taken += sent.map_err(|_| interrupted())??;
+        }
+        Ok(taken)
+    }
+
+    /// Sends one relying party its logout tokens, until it does not take one.
+    async fn send_to_one(
+        self: Arc<Self>,
+        logouts: Vec<Logout>,
+        http: &HttpClient,
+        options: &RequestOptions,
+    ) -> Result<usize, OauthError> {
+        let (mut taken, mut answers) = (0, true);
+        for logout in logouts {
             let now = OffsetDateTime::now_utc();
-            let mut random = [0; 16];
-            if getrandom::fill(&mut random).is_err() {
-                break;
+            let is_over = now > logout.at + Duration::DAY;
+            if !answers && !is_over {
+                continue;
             }
-            let token = self.logout_token(&logout, &jose::to_base64url(&random), now)?;
-            let request = Request::builder()
-                .method(Method::POST)
-                .uri(&logout.uri)
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(Body::full(format!("logout_token={token}")));
-            let Ok(request) = request else { continue };
-            let answer = http.request(request, options).await;
-            let was_taken = answer.is_ok_and(|answer| answer.status().is_success());
+            let was_taken = answers && self.send_logout(&logout, http, options, now).await?;
             if !was_taken {
                 tracing::info!(client = %logout.client, "a relying party did not take a logout token");
+                answers = false;
             }
             taken += usize::from(was_taken);
-            if was_taken || now > logout.at + Duration::DAY {
+            if was_taken || is_over {
                 let own = Arc::clone(&self);
                 blocking(move || own.provider.logout_sent(&logout, now)).await?;
             }
         }
         Ok(taken)
     }
+
+    /// Whether the relying party took it.
+    async fn send_logout(
+        &self,
+        logout: &Logout,
+        http: &HttpClient,
+        options: &RequestOptions,
+        now: OffsetDateTime,
+    ) -> Result<bool, OauthError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|_| interrupted())?;
+        let token = self.logout_token(logout, &jose::to_base64url(&random), now)?;
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(&logout.uri)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::full(format!("logout_token={token}")));
+        let Ok(request) = request else {
+            return Ok(false);
+        };
+        let answer = http.request(request, options).await;
+        Ok(answer.is_ok_and(|answer| answer.status().is_success()))
+    }
+}
+
+fn interrupted() -> OauthError {
+    OauthError::new(
+        ErrorCode::TemporarilyUnavailable,
+        "the work was interrupted",
+    )
 }
 
 async fn blocking<T: Send + 'static>(
@@ -184,9 +234,6 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, OauthError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome.map_err(failed),
-        Err(_) => Err(OauthError::new(
-            ErrorCode::TemporarilyUnavailable,
-            "the work was interrupted",
-        )),
+        Err(_) => Err(interrupted()),
     }
 }
