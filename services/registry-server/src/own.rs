@@ -109,14 +109,16 @@ impl Inner {
         }
         let nobody = || Refusal::NobodyHolds(question.about);
         let viewer = answering(self.register.as_ref(), number)?.ok_or(Refusal::Token)?;
+        let oneself =
+            question.about == viewer.number() || viewer.aliases().contains(&question.about);
+        if !oneself {
+            // A child sees in its own list that its parent looked. Kept for every number, also one that nobody holds: so
+            // an answer takes as long and tells as little.
+            self.keep_look_up(asker, question.what.service(), question.about, now, number)?;
+        }
         let subject = answering(self.register.as_ref(), question.about)?;
         let today = day_of(now);
         let subject = subject.ok_or_else(nobody)?;
-        let oneself = subject.number() == viewer.number();
-        if !oneself {
-            // A child sees in its own list that its parent looked.
-            self.keep_look_up(asker, question.what.service(), question.about, now, number)?;
-        }
         let view = View::of(Viewer::Person(&viewer), &subject, today).ok_or_else(nobody)?;
         let sees = |detail| view.shows(detail);
         match &question.what {
