@@ -69,6 +69,20 @@ impl Postgres {
         format!("host={} user=tunduk", self.folder.display())
     }
 
+    /// A new, empty database; gives the file with its connection parameters.
+    pub(crate) fn database(&self, name: &str) -> Outcome<PathBuf> {
+        run(self
+            .program("createdb")
+            .args(["--username=tunduk", "--host"])
+            .arg(&self.folder)
+            .arg(name))?;
+        let file = self.folder.join(format!("{name}.connection"));
+        let parameters = format!("{} dbname={name}\n", self.parameters());
+        fs::write(&file, parameters)
+            .map_err(|error| vec![format!("{}: {error}", file.display())])?;
+        Ok(file)
+    }
+
     fn program(&self, name: &str) -> Command {
         let program = self.programs.join(name);
         if is_root() {

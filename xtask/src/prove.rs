@@ -23,6 +23,17 @@ const SIZES: &[(&str, &str)] = &[
     ("TUNDUK_SOAK_SECONDS", "600"),
 ];
 
+/// What begins a benchmark.
+const BENCH: &[&str] = &[
+    "run",
+    "--release",
+    "--quiet",
+    "--package",
+    "tunduk",
+    "--",
+    "bench",
+];
+
 /// Runs all steps, or those whose names are given, and writes `docs/prove/DATE.md`.
 pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     let tools = Tools::prepare(root)?;
@@ -51,10 +62,14 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     );
     let mut failed = Vec::new();
     let records = size("TUNDUK_LOG_RECORDS");
-    let steps: [(&str, &[&str]); 3] = [
+    let register = tools.postgres.database("prove_register")?;
+    let identity = tools.postgres.database("prove_identity")?;
+    let (register, identity) = (register.to_string_lossy(), identity.to_string_lossy());
+    let bench = |more: &[&'static str]| [BENCH, more].concat();
+    let steps: [(&str, Vec<&str>); 6] = [
         (
             "tests",
-            &[
+            vec![
                 "test",
                 "--workspace",
                 "--no-fail-fast",
@@ -63,39 +78,23 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
                 "--nocapture",
             ],
         ),
-        (
-            "bench",
-            &[
-                "run",
-                "--release",
-                "--quiet",
-                "--package",
-                "tunduk",
-                "--",
-                "bench",
-                "exchange",
-            ],
-        ),
+        ("bench", bench(&["exchange"])),
         (
             "past",
-            &[
-                "run",
-                "--release",
-                "--quiet",
-                "--package",
-                "tunduk",
-                "--",
-                "bench",
-                "exchange",
-                "--only",
-                "past",
-                "--modes",
-                "p256",
-                "--history",
-                &records,
-                "--subsystems",
-                "10000",
-            ],
+            [
+                &bench(&["exchange", "--only", "past", "--modes", "p256"])[..],
+                &["--history", &records, "--subsystems", "10000"],
+            ]
+            .concat(),
+        ),
+        (
+            "register",
+            [&bench(&["register"])[..], &["--postgres", &register]].concat(),
+        ),
+        ("identity", bench(&["identity"])),
+        (
+            "identity-postgres",
+            [&bench(&["identity"])[..], &["--postgres", &identity]].concat(),
         ),
     ];
     for (name, arguments) in steps {
@@ -111,7 +110,7 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
             }
         }
         let output = command
-            .args(arguments)
+            .args(&arguments)
             .output()
             .map_err(|error| vec![format!("{name}: {error}")])?;
         let verdict = if output.status.success() {
@@ -162,8 +161,13 @@ fn telling_lines(stdout: &[u8], stderr: &[u8]) -> String {
     let mut text = String::new();
     let stdout = String::from_utf8_lossy(stdout);
     if stdout.is_empty() {
-        // The benchmark's table.
-        text.push_str(&String::from_utf8_lossy(stderr));
+        // The benchmark's table, without how far it was when.
+        for line in String::from_utf8_lossy(stderr).lines() {
+            if !line.ends_with(" a second)") {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
         return text;
     }
     for line in stdout.lines() {
