@@ -188,15 +188,15 @@ fn what_was_tampered_with_or_is_for_others_does_not_come_back() {
     let digest = |bytes: &[u8]| {
         hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
     };
-    fs::write(
-        &manifest,
-        text.replace(&digest(&whole), &digest(&changed)),
-    )
-    .unwrap();
+    fs::write(&manifest, text.replace(&digest(&whole), &digest(&changed))).unwrap();
     assert!(refused(&world.identity).contains("age"));
     // And what is said to be in it must be in it.
     fs::write(&file, &whole).unwrap();
-    fs::write(&manifest, text.replacen("\"rows\": 400", "\"rows\": 401", 1)).unwrap();
+    fs::write(
+        &manifest,
+        text.replacen("\"rows\": 400", "\"rows\": 401", 1),
+    )
+    .unwrap();
     assert!(refused(&world.identity).contains("differs"));
 }
 
@@ -233,7 +233,11 @@ fn databases_of_all_three_servers_come_back_while_they_are_written() {
     let manifest = Manifest::read(&world.made()).unwrap();
     let acts = manifest.parts[0].contents["public.act"].rows;
     assert!(acts >= u64::from(HOUSEHOLDS), "{acts}");
-    assert!(manifest.parts[0].contents.contains_key("public.signing_item"));
+    assert!(
+        manifest.parts[0]
+            .contents
+            .contains_key("public.signing_item")
+    );
 
     let server_file = world.parameters("server.conn", &format!("{server} dbname=postgres"));
     let said = drill(

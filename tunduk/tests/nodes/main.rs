@@ -37,6 +37,7 @@ struct Counted {
     people: Vec<identity::Ledger>,
     signers: signing::Ledger,
     looks: register::Ledger,
+    acts: register::Acts,
 }
 
 impl Country {
@@ -70,6 +71,7 @@ impl Country {
                 .collect();
             let signers = scope.spawn(|| self.signers.load(&self.signing, stop));
             let looks = scope.spawn(|| register::load(&self.register, stop));
+            let acts = scope.spawn(|| register::enter(&self.register, stop));
             // Whoever fails must not leave the others running.
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             stop.store(true, Ordering::Relaxed);
@@ -80,6 +82,7 @@ impl Country {
                     .collect(),
                 signers: signers.join().unwrap(),
                 looks: looks.join().unwrap(),
+                acts: acts.join().unwrap(),
             };
             if let Err(panic) = done {
                 std::panic::resume_unwind(panic);
@@ -92,6 +95,7 @@ impl Country {
         self.people.check(&self.identity, &counted.people);
         self.signers.check(&self.signing, &counted.signers);
         register::check(&self.ground, &counted.looks);
+        register::check_acts(&self.ground, &counted.acts);
         let sum = |count: fn(&identity::Ledger) -> usize| -> usize {
             counted.people.iter().map(count).sum()
         };
@@ -101,8 +105,9 @@ impl Country {
             sum(|ledger| ledger.refreshed),
         );
         let (signatures, looks) = (counted.signers.signatures(), counted.looks.answered());
+        let acts = counted.acts.entered();
         println!(
-            "{signed_in} sign-ins, {codes} codes, {refreshed} refreshes, {signatures} signatures, {looks} look-ups \
+            "{signed_in} sign-ins, {codes} codes, {refreshed} refreshes, {signatures} signatures, {looks} look-ups, {acts} acts \
              were accepted; all are there, once"
         );
         for (what, count) in [
@@ -111,6 +116,7 @@ impl Country {
             ("refreshes", refreshed),
             ("signatures", signatures),
             ("look-ups", looks),
+            ("acts", acts),
         ] {
             assert!(count > 3, "{count} {what}: that was no load");
         }

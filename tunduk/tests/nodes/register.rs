@@ -1,17 +1,23 @@
-//! Clients of the exchange that look people up: who looked is on record before anybody gets an answer, and once.
+//! Clients of the exchange: one looks people up, and who looked is on record before anybody gets an answer, and once. An
+//! office enters civil acts: each once, however often it is sent, and no number is issued twice.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::Method;
 use id_registry::demonstration::territory;
-use id_registry::{Nobody, OpaqueSerial, PersonalNumber, Population, Register as _, Rules, decide};
+use id_registry::{
+    ActId, Nobody, OpaqueSerial, PersonalNumber, Population, Records as _, Register as _, Rules,
+    decide,
+};
+use serde_json::json;
 use store_postgres::PostgresRegister;
 use time::OffsetDateTime;
 
 use crate::cluster::{Again, Ground, Service, unique};
 
 const CLIENT: &str = "KG/COM/80000001/bank";
+const OFFICE: &str = "KG/GOV/70000001/zags";
 const HOUSEHOLDS: u32 = 100;
 /// People who are looked up.
 const LOOKED_UP: u32 = 20;
@@ -19,7 +25,10 @@ const LOOKED_UP: u32 = 20;
 pub fn start(ground: &Ground) -> Service {
     fill(ground);
     let access = ground.path("access.toml");
-    let text = format!("[[client]]\nid = \"{CLIENT}\"\ndetails = [\"names\"]\n");
+    let text = format!(
+        "[[client]]\nid = \"{CLIENT}\"\ndetails = [\"names\"]\n\n\
+         [[client]]\nid = \"{OFFICE}\"\nacts = [\"enrolment\", \"documentIssued\"]\n"
+    );
     std::fs::write(&access, text).unwrap();
     let configure = |node: usize, listen: &str, _: &str| {
         let state = ground.path(&format!("register-{node}"));
@@ -101,6 +110,119 @@ pub fn load(service: &Service, stop: &AtomicBool) -> Ledger {
         ledger.looks.push((number, id, answer.is_some()));
     }
     ledger
+}
+
+/// An act that the register answered for.
+#[derive(Debug, PartialEq, Eq)]
+struct Act {
+    reference: String,
+    id: u64,
+    number: Option<String>,
+}
+
+/// Acts that an office entered.
+#[derive(Debug, Default)]
+pub struct Acts(Vec<Act>);
+
+impl Acts {
+    pub fn entered(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Enters people and issues documents to them. An act whose answer was lost is sent again.
+pub fn enter(service: &Service, stop: &AtomicBool) -> Acts {
+    let mut acts = Acts::default();
+    let mut client = service.client();
+    let today = id_registry::day_of(OffsetDateTime::now_utc()).to_string();
+    let mut send = |event: serde_json::Value| {
+        let reference = unique("act");
+        let body = json!({ "effective": today, "reference": reference, "event": event });
+        let id = unique("enter");
+        let headers = [
+            ("x-road-client", OFFICE),
+            ("x-road-id", id.as_str()),
+            ("x-road-userid", "officer 8"),
+            ("content-type", "application/json"),
+        ];
+        let target = "/population/acts";
+        let answer = client
+            .send(
+                Again::Yes,
+                &Method::POST,
+                target,
+                &headers,
+                &body.to_string(),
+            )
+            .unwrap();
+        assert_eq!(answer.status, 200, "an act was refused: {answer:?}");
+        let told = answer.json();
+        acts.0.push(Act {
+            reference,
+            id: told["act"]
+                .as_u64()
+                .or_else(|| told["act"].as_str()?.parse().ok())
+                .unwrap_or_else(|| panic!("{told}")),
+            number: told["number"].as_str().map(str::to_owned),
+        });
+        told["number"].as_str().map(str::to_owned)
+    };
+    while !stop.load(Ordering::Relaxed) {
+        // All of one birthday and sex, so that their numbers are drawn from one lot.
+        let person = json!({
+            "names": {
+                "familyName": { "cyrillic": "Асанов", "latin": "Asanov" },
+                "givenName": { "cyrillic": "Үсөн", "latin": "Usen" },
+            },
+            "sex": "M", "bornOn": "1990-05-17", "birthPlace": "Ош", "citizenship": "KGZ",
+        });
+        let number = send(json!({ "kind": "enrolment", "person": person })).unwrap();
+        send(json!({
+            "kind": "documentIssued", "person": number,
+            "document": {
+                "kind": "passport", "number": unique("AC")[..12].to_uppercase(),
+                "issuedOn": today, "authority": "MKK 1",
+            },
+        }));
+    }
+    acts
+}
+
+/// Every act is there once, in an order without gaps, and no two people have one number.
+pub fn check_acts(ground: &Ground, entered: &Acts) {
+    let register = PostgresRegister::open(&ground.parameters).unwrap();
+    let mut all = Vec::new();
+    loop {
+        let page = register.acts_after(ActId(all.len() as u64), 1000).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page);
+    }
+    for (place, act) in all.iter().enumerate() {
+        assert_eq!(act.id, ActId(place as u64 + 1), "no gaps");
+    }
+    let of_office = all.iter().filter(|act| act.entry.officer.office == OFFICE);
+    assert_eq!(
+        of_office.count(),
+        entered.0.len(),
+        "acts that nobody entered, or entered twice"
+    );
+    let mut numbers = BTreeMap::new();
+    for act in &entered.0 {
+        let kept = &all[usize::try_from(act.id).unwrap() - 1];
+        assert_eq!(kept.entry.reference, act.reference);
+        if let Some(number) = &act.number {
+            assert_eq!(
+                numbers.insert(number, act),
+                None,
+                "a number was issued twice"
+            );
+            let number = number.parse().unwrap();
+            let record = register.record(number).unwrap().unwrap();
+            assert!(record.is_alive());
+        }
+    }
 }
 
 /// Each answered look-up is on record once; of the others, some.
