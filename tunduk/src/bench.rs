@@ -4,6 +4,7 @@
 mod crypto;
 mod history;
 mod hops;
+mod identity;
 mod journal;
 mod load;
 mod logs;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 pub use hops::HopOptions;
+pub use identity::IdentityOptions;
 pub use register::RegisterOptions;
 
 /// What can be measured, and the programs that measuring needs.
@@ -28,6 +30,8 @@ pub enum Bench {
     Exchange(ExchangeOptions),
     /// Measure the population register: taking people over, look-ups and searches.
     Register(RegisterOptions),
+    /// Measure the identity provider: sign-ins by password and passkey, token refreshes.
+    Identity(IdentityOptions),
     /// Load generator.
     #[command(hide = true)]
     Load,
@@ -73,6 +77,7 @@ pub fn run(bench: Bench) -> ExitCode {
     let outcome = match &bench {
         Bench::Exchange(options) => rounds::exchange(options),
         Bench::Register(options) => register::run(options),
+        Bench::Identity(options) => identity::run(options),
         Bench::Load => load::run(),
         Bench::Provider(options) => hops::provider(options),
         Bench::ConsumerHop(options) => hops::consumer_side(options),

@@ -5,12 +5,11 @@
 
 mod phc;
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::{Block, Params};
 use oidc_provider::PasswordHash;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 use crate::phc::Phc;
@@ -79,8 +78,13 @@ type Job = (Password, Task);
 /// The threads and their queue. They end when it is dropped, after what they have begun.
 #[derive(Debug)]
 pub struct Hasher {
-    jobs: SyncSender<Job>,
+    jobs: mpsc::Sender<Job>,
 }
+
+/// A place in the queue. Whoever is to have a password checked takes one before anything else is done, so that what a
+/// flood brings beyond the queue costs next to nothing.
+#[derive(Debug)]
+pub struct Place<'a>(mpsc::Permit<'a, Job>);
 
 impl Hasher {
     /// Starts threads with a queue of a length. Each thread takes 19 MiB, now and always.
@@ -88,7 +92,7 @@ impl Hasher {
     /// # Errors
     /// The operating system gives no thread.
     pub fn start(threads: usize, waiting: usize) -> std::io::Result<Self> {
-        let (jobs, queue) = sync_channel(waiting);
+        let (jobs, queue) = mpsc::channel(waiting.max(1));
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..threads.max(1) {
             let queue = Arc::clone(&queue);
@@ -99,15 +103,14 @@ impl Hasher {
         Ok(Self { jobs })
     }
 
-    fn bring<T>(
-        &self,
-        password: Password,
-        task: impl FnOnce(oneshot::Sender<T>) -> Task,
-    ) -> Result<oneshot::Receiver<T>, PasswordError> {
-        let (reply, answer) = oneshot::channel();
-        match self.jobs.try_send((password, task(reply))) {
-            Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(PasswordError::Busy),
+    /// A place in the queue.
+    ///
+    /// # Errors
+    /// [`PasswordError::Busy`].
+    pub fn place(&self) -> Result<Place<'_>, PasswordError> {
+        match self.jobs.try_reserve() {
+            Ok(permit) => Ok(Place(permit)),
+            Err(_) => Err(PasswordError::Busy),
         }
     }
 
@@ -123,19 +126,22 @@ impl Hasher {
         if password.0.len() < SHORTEST {
             return Err(PasswordError::Length);
         }
-        let answer = self.bring(password, |reply| Task::Hash { salt, reply })?;
+        let (reply, answer) = oneshot::channel();
+        self.place()?.0.send((password, Task::Hash { salt, reply }));
         answer
             .await
             .map(PasswordHash)
             .map_err(|_| PasswordError::Busy)
     }
+}
 
+impl Place<'_> {
     /// Whether a password fits a hash. Without one it does not, and takes as long.
     ///
     /// # Errors
-    /// [`PasswordError::Busy`], [`PasswordError::Unreadable`].
+    /// [`PasswordError::Unreadable`].
     pub async fn verify(
-        &self,
+        self,
         password: Password,
         hash: Option<&PasswordHash>,
     ) -> Result<bool, PasswordError> {
@@ -143,19 +149,23 @@ impl Hasher {
             Some(hash) => Phc::parse(&hash.0).ok_or(PasswordError::Unreadable)?,
             None => Phc::of_nobody(),
         };
-        let answer = self.bring(password, |reply| Task::Verify { against, reply })?;
+        let (reply, answer) = oneshot::channel();
+        self.0.send((password, Task::Verify { against, reply }));
         let fits = answer.await.map_err(|_| PasswordError::Busy)?;
         Ok(fits && hash.is_some())
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
+fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
     // On Linux the priority is the thread's own. Without it hashing is right, only less considerate.
     let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICEST);
     let mut memory: Vec<Block> = Vec::new();
     loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((password, task)) = job else { return };
+        let job = queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .blocking_recv();
+        let Some((password, task)) = job else { return };
         match task {
             // Whoever gave up waiting costs nothing.
             Task::Hash { salt, reply } if !reply.is_closed() => {

@@ -25,16 +25,26 @@ async fn a_password_fits_its_hash_only() {
         ("correct horsf", false),
         ("", false),
     ] {
-        let found = hasher.verify(password(typed), Some(&hash)).await;
+        let found = hasher
+            .place()
+            .unwrap()
+            .verify(password(typed), Some(&hash))
+            .await;
         assert_eq!(found, Ok(fits), "{typed}");
     }
     assert_eq!(
-        hasher.verify(password("correct horse"), None).await,
+        hasher
+            .place()
+            .unwrap()
+            .verify(password("correct horse"), None)
+            .await,
         Ok(false)
     );
     let broken = oidc_provider::PasswordHash("$argon2id$".to_owned());
     assert_eq!(
         hasher
+            .place()
+            .unwrap()
             .verify(password("correct horse"), Some(&broken))
             .await,
         Err(PasswordError::Unreadable)
@@ -63,7 +73,12 @@ async fn a_flood_is_refused_and_what_waits_is_answered() {
     let mut flood = tokio::task::JoinSet::new();
     for _ in 0..40 {
         let hasher = hasher.clone();
-        flood.spawn(async move { hasher.verify(password("correct horse"), None).await });
+        flood.spawn(async move {
+            hasher
+                .place()?
+                .verify(password("correct horse"), None)
+                .await
+        });
     }
     let (mut answered, mut busy) = (0, 0);
     while let Some(outcome) = flood.join_next().await {

@@ -42,6 +42,7 @@ async fn the_queue_costs_little() {
         let hasher = hasher.clone();
         all.spawn(async move {
             hasher
+                .place()?
                 .verify(Password::new("correct horse".to_owned()).unwrap(), None)
                 .await
         });

@@ -117,11 +117,13 @@ impl Pages {
             |_| LoginName::Email(name.to_lowercase(), self.tenant),
             |number| LoginName::Number(number, self.tenant),
         );
+        // First of all, so that a flood costs nothing more and nobody's attempt is counted that is not judged.
+        let place = self.passwords.place()?;
         let check = provider.begin_password(&name, &visit.origin, visit.now())?;
         let password = Password::new(field(form, "password")?.to_owned());
         let matches = match password {
             Ok(password) => {
-                let verified = self.passwords.verify(password, check.hash());
+                let verified = place.verify(password, check.hash());
                 Handle::current().block_on(verified)?
             }
             Err(_) => false,
