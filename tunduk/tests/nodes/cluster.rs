@@ -208,6 +208,7 @@ impl Node {
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = process.kill();
+        let _ = process.wait();
         panic!("it does not end: {}", self.said());
     }
 }
