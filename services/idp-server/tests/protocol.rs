@@ -623,6 +623,37 @@ fn what_must_be_refused_is_refused() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    let tried: Vec<String> = cases
+        .iter()
+        .map(|(name, _, answer)| format!("| {name} | `{answer}` |"))
+        .collect();
+    assert_eq!(published("| what is tried | answer |"), tried);
+}
+
+/// The rows of the table of `docs/refused.md` under this heading.
+fn published(heading: &str) -> Vec<String> {
+    include_str!("../../../docs/refused.md")
+        .lines()
+        .skip_while(|line| *line != heading)
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_tests_of_published_attacks_are_there() {
+    let rows = published("| attack | test |");
+    assert!(rows.len() >= 8);
+    for row in rows {
+        let names: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let [.., file, test] = names.as_slice() else {
+            panic!("{row}");
+        };
+        let file = format!("{}/../../{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(&format!("fn {test}(")), "{row}");
+    }
 }
 
 #[test]
