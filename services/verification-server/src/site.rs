@@ -369,3 +369,35 @@ fn with(mut reply: Response<String>, name: HeaderName, value: &'static str) -> R
         .insert(name, HeaderValue::from_static(value));
     reply
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_address_takes_a_few_places_and_gives_them_back() {
+        let senders = Senders::default();
+        let take = |from: &str| Turn::take(&senders, address(from));
+        let mut turns: Vec<Turn> = (0..UPLOADS_OF_ONE)
+            .map(|_| take("192.0.2.1").unwrap())
+            .collect();
+        assert!(take("192.0.2.1").is_none());
+        assert!(take("192.0.2.2").is_some(), "nobody keeps the others out");
+        turns.pop();
+        assert!(take("192.0.2.1").is_some());
+        drop(turns);
+        assert!(senders.lock().unwrap().is_empty(), "nothing is remembered");
+        // Whoever has an IPv6 network has all of its addresses.
+        let turns: Vec<Turn> = (0..UPLOADS_OF_ONE)
+            .map(|host| take(&format!("2001:db8:1:2::{host}")).unwrap())
+            .collect();
+        assert!(take("2001:db8:1:2:ffff::9").is_none());
+        assert!(take("2001:db8:1:3::1").is_some());
+        // Addresses of IPv4 that a socket of IPv6 shows are not one network.
+        assert!(take("::ffff:192.0.2.1").is_some() && turns.len() == UPLOADS_OF_ONE);
+    }
+}
