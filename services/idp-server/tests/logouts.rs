@@ -30,7 +30,12 @@ async fn a_relying_party_that_does_not_answer_is_asked_once_in_a_round() {
         }
     };
     let limits = ServeLimits::default();
-    tokio::spawn(transport::serve_http(lively, handler, limits, std::future::pending()));
+    tokio::spawn(transport::serve_http(
+        lively,
+        handler,
+        limits,
+        std::future::pending(),
+    ));
 
     let provider = world.oauth.provider();
     let who = provider.session(&world.session, world.now()).unwrap();

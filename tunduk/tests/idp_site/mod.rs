@@ -198,11 +198,11 @@ impl Site {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        let mut lines = BufReader::new(process.stdout.take().unwrap());
-        lines.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n", "{}", self.log());
+        let output = process.stdout.take().unwrap();
         self.process = Some(process);
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n", "{}", self.log());
     }
 
     pub fn log(&self) -> String {
@@ -223,6 +223,7 @@ impl Site {
             std::thread::sleep(Duration::from_millis(20));
         }
         let _ = process.kill();
+        let _ = process.wait();
         panic!("it does not end: {}", self.log());
     }
 
