@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -227,14 +227,19 @@ impl Browser {
         assert_eq!(small, json!([]), "{place}: targets are too small");
     }
 
-    /// What axe-core finds wrong with the page; none if its file is not installed (`cargo xtask tools`).
+    /// What axe-core finds wrong with the page.
+    ///
+    /// # Panics
+    /// axe-core is not installed (`cargo xtask test` installs it).
     #[must_use]
-    pub fn axe(&self) -> Option<Vec<String>> {
-        let file = std::env::var_os("TUNDUK_AXE").map_or_else(
-            || workspace().join("target/node/node_modules/axe-core/axe.min.js"),
-            PathBuf::from,
-        );
-        let axe = std::fs::read_to_string(file).ok()?;
+    pub fn axe(&self) -> Vec<String> {
+        let file = workspace().join("target/node/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(&file).unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; `cargo xtask test` installs it",
+                file.display()
+            )
+        });
         self.run(&axe);
         let script = json!({
             "script": "const done = arguments[0]; axe.run().then(r => done(r.violations.map(v => \
@@ -242,12 +247,37 @@ impl Browser {
             "args": [],
         });
         let found = self.ask("POST", "/execute/async", Some(&script));
-        let found = found.as_array()?.iter();
-        Some(
-            found
-                .filter_map(|text| text.as_str().map(str::to_owned))
-                .collect(),
-        )
+        let found = found.as_array().expect("axe-core answers").iter();
+        found
+            .map(|text| text.as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// Looks at the page as everybody does: on a desk, on a phone, at 320 pixels (which is also 1280 at 400 %), with
+    /// forced colours, by a machine. Leaves pictures.
+    ///
+    /// # Panics
+    /// Something is wrong, with `name` for a name.
+    pub fn look(&self, name: &str) {
+        self.resize(1280, 900);
+        self.picture(&format!("{name}.png"));
+        self.resize(320, 640);
+        self.must_reflow(name);
+        self.media("forced-colors", "active");
+        self.must_reflow(name);
+        self.picture(&format!("{name}-forced.png"));
+        self.media("forced-colors", "none");
+        self.resize(390, 844);
+        self.picture(&format!("{name}-phone.png"));
+        let faults = self.axe();
+        assert!(faults.is_empty(), "{name}: {faults:#?}");
+    }
+
+    /// Lets the browser say that its person wants it so: a media feature and its value.
+    pub fn media(&self, feature: &str, value: &str) {
+        let media = json!({ "cmd": "Emulation.setEmulatedMedia", "params": {
+            "features": [{ "name": feature, "value": value }] } });
+        self.ask("POST", "/goog/cdp/execute", Some(&media));
     }
 
     /// Leaves a picture of the window in the folder that `TUNDUK_SCREENSHOTS` names, if it names one.

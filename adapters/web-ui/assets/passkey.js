@@ -1,4 +1,5 @@
-// The one script: asks the browser for a passkey and sends the answer in the form it stands in.
+// The one script: asks the browser for a passkey and sends the answer in the form it stands in; and, where a screen waits
+// for a phone, follows the link that asks whether the phone answered, without moving the page under anybody's eyes.
 "use strict";
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   form.addEventListener("submit", async (event) => {
@@ -34,4 +35,19 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
       button.focus();
     }
   });
+}
+for (const link of document.querySelectorAll("a[data-wait]")) {
+  const again = () => setTimeout(ask, 1000 * link.dataset.wait);
+  const ask = async () => {
+    try {
+      const answer = await fetch(link.href, { credentials: "same-origin", redirect: "manual" });
+      // Let in: the answer was a way on, and has brought its cookies.
+      if (answer.type === "opaqueredirect") location.assign("/continue");
+      else if (answer.ok) again();
+      else location.assign(link.href);
+    } catch {
+      again();
+    }
+  };
+  again();
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use testkit::{Block, Browser, binary};
 /// The demo, which ends with this value.
 struct Demo {
     process: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Demo {
@@ -54,12 +55,27 @@ impl Demo {
             }
         }
         std::thread::spawn(move || lines.for_each(drop));
-        let demo = Self {
-            process,
-            _folder: folder,
-        };
-        (demo, said)
+        (Self { process, folder }, said)
     }
+
+    /// The agreement that was signed last.
+    fn signed(&self) -> PathBuf {
+        let kept = self.folder.path().join("state/sites/bank/state/contracts");
+        let files = std::fs::read_dir(kept).unwrap().map(|file| file.unwrap());
+        let signed =
+            files.filter(|file| file.file_name().to_str().unwrap().ends_with(".signed.pdf"));
+        let newest = signed.max_by_key(|file| file.metadata().unwrap().modified().unwrap());
+        newest.expect("a signed agreement").path()
+    }
+}
+
+/// The name of the guest.
+fn after_name(said: &str) -> &str {
+    let rest = said
+        .split("\nOr be ")
+        .nth(1)
+        .unwrap_or_else(|| panic!("{said}"));
+    rest.split(',').next().unwrap()
 }
 
 /// What stands in a text after some words, up to the next blank.
@@ -81,19 +97,6 @@ fn press(browser: &Browser, selector: &str) {
         std::thread::sleep(Duration::from_millis(100));
     }
     panic!("no {selector} in {}", browser.text());
-}
-
-/// Looks at the page as everybody does: on a desk, on a phone, by a machine.
-fn look(browser: &Browser, name: &str) {
-    browser.resize(1280, 900);
-    browser.picture(&format!("{name}.png"));
-    browser.resize(320, 640);
-    browser.must_reflow(name);
-    browser.resize(390, 844);
-    browser.picture(&format!("{name}-phone.png"));
-    if let Some(faults) = browser.axe() {
-        assert!(faults.is_empty(), "{name}: {faults:#?}");
-    }
 }
 
 #[test]
@@ -125,28 +128,37 @@ fn a_guest_borrows_money_in_a_browser() {
     std::thread::sleep(Duration::from_secs(5));
 
     browser.open("https://bank.localhost:8886/?language=en");
-    look(&browser, "bank");
+    browser.look("bank");
     for language in ["ky", "ru", "en"] {
         browser.open(&format!("https://bank.localhost:8886/?language={language}"));
-        look(&browser, &format!("bank-{language}"));
+        browser.look(&format!("bank-{language}"));
     }
     press(&browser, "form[action='/sign-in'] button");
     browser.wait_for("Share your data");
-    look(&browser, "bank-consent");
+    browser.look("bank-consent");
     browser.click("button[value=allow]");
     browser.wait_for("Apply for a loan");
-    look(&browser, "bank-signed-in");
+    browser.look("bank-signed-in");
     browser.click("form[action='/loan'] button");
     browser.wait_for("Sign the agreement");
-    look(&browser, "bank-agreement");
+    browser.look("bank-agreement");
     browser.click("form[action$='/sign'] button");
     browser.wait_for("People's bank");
     browser.wait_for(".pdf");
-    look(&browser, "bank-confirm");
+    browser.look("bank-confirm");
     press(&browser, "form[action^='/confirm/'][data-passkey] button");
     browser.wait_for("Signed and in force");
     assert!(browser.text().contains("qualified electronic signature"));
-    look(&browser, "bank-in-force");
+    browser.look("bank-in-force");
+
+    // The public page says the same to anybody who has the file.
+    browser.open("https://verify.localhost:8885/?language=en");
+    browser.look("verify");
+    browser.write("#file", demo.signed().to_str().unwrap());
+    browser.click("form[action='/'] button");
+    browser.wait_for(after_name(&said));
+    assert!(browser.text().contains("Qualified electronic signature"));
+    browser.look("verified");
 
     browser.open("https://bank.localhost:8886/");
     browser.click("form[action='/sign-out'] button");

@@ -9,23 +9,10 @@ mod signing_site;
 use signing_site::*;
 use testkit::Browser;
 
-/// Looks at the page as everybody does: on a phone, on a desk, by a machine.
-fn look(browser: &Browser, name: &str) {
-    browser.resize(1280, 900);
-    browser.picture(&format!("{name}.png"));
-    browser.resize(320, 640);
-    browser.must_reflow(name);
-    browser.resize(390, 844);
-    browser.picture(&format!("{name}-phone.png"));
-    if let Some(faults) = browser.axe() {
-        assert!(faults.is_empty(), "{name}: {faults:#?}");
-    }
-}
-
 fn all_languages(browser: &Browser, address: &str, name: &str) {
     for language in ["ky", "ru", "en"] {
         browser.open(&format!("{address}?language={language}"));
-        look(browser, &format!("{name}-{language}"));
+        browser.look(&format!("{name}-{language}"));
     }
 }
 
@@ -74,7 +61,7 @@ async fn a_person_is_enrolled_signs_and_stops_in_a_browser() {
     desk.click("#enrol-compared");
     desk.click("form[action='/desk/enrol'] button");
     desk.wait_for("The code, shown once");
-    look(&desk, "case");
+    desk.look("case");
     let code = desk.run("return document.querySelector('.shown-code').innerText");
     let phone = Browser::start(&[&rule]);
     phone.add_authenticator("internal");
@@ -82,10 +69,10 @@ async fn a_person_is_enrolled_signs_and_stops_in_a_browser() {
     phone.write("#code", code.as_str().unwrap());
     phone.click("form[action='/enrol'] button");
     phone.wait_for("Асанова Айгүл");
-    look(&phone, "enrol-key");
+    phone.look("enrol-key");
     phone.click("form[action='/enrol/key'] button");
     phone.wait_for("Do you confirm this?");
-    look(&phone, "approve");
+    phone.look("approve");
     let digits = "return document.querySelector('.shown-code').innerText";
     let on_phone = phone.run(digits);
     phone.click("form[data-passkey] button");
@@ -126,8 +113,8 @@ async fn a_person_is_enrolled_signs_and_stops_in_a_browser() {
 
     // The person stops everything; from then on the page says so.
     phone.open(&format!("{origin}/me/freeze?language=en"));
-    look(&phone, "freeze");
+    phone.look("freeze");
     phone.click("form[action='/me/freeze'] button");
     phone.wait_for("Your signature is frozen");
-    look(&phone, "frozen");
+    phone.look("frozen");
 }

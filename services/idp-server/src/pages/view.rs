@@ -144,7 +144,7 @@ pub struct ScreenPage<'a> {
     pub user_code: &'a str,
     /// The number.
     pub number: u8,
-    /// Seconds until the screen asks again.
+    /// Seconds until the script asks again; without a script the person does.
     pub interval: i64,
 }
 
