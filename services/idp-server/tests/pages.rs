@@ -2,212 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod common;
-
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+mod site;
 
 use common::*;
-use http::{HeaderMap, Method, StatusCode, header};
-use idp_server::oauth::{Call, INTERACTION_COOKIE, Reply, SESSION_COOKIE};
-use idp_server::pages::{CodePost, Pages};
+use http::{Method, StatusCode, header};
+use idp_server::oauth::SESSION_COOKIE;
 use oidc_provider::*;
-use time::OffsetDateTime;
-
-/// Codes as they would be delivered.
-#[derive(Default)]
-struct Letters(Mutex<Vec<String>>);
-
-impl CodePost for Letters {
-    fn post(&self, delivery: &Delivery) -> Result<(), std::io::Error> {
-        let code = delivery.code.as_ref().map_or("none", Secret::expose);
-        self.0.lock().unwrap().push(code.to_owned());
-        Ok(())
-    }
-}
-
-struct Site {
-    pages: Pages,
-    letters: Arc<Letters>,
-    provider: Provider,
-    session: Secret,
-    bank: String,
-}
-
-fn now() -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
-}
-
-impl Site {
-    fn new() -> Self {
-        let world = World::new(Profile::Standard);
-        let letters = Arc::new(Letters::default());
-        let provider = world.oauth.provider().clone();
-        let hasher = Arc::new(passwords::Hasher::start(1, 8).unwrap());
-        let oauth = Arc::new(world.oauth);
-        let pages = Pages::new(
-            oauth,
-            hasher,
-            letters.clone(),
-            Arc::new(Faces),
-            Tenant::Sandbox,
-        )
-        .unwrap();
-        Self {
-            pages,
-            letters,
-            provider,
-            session: world.session,
-            bank: world.bank.id,
-        }
-    }
-
-    fn code(&self) -> String {
-        self.letters.0.lock().unwrap().pop().unwrap()
-    }
-
-    fn browser(&self) -> Browser<'_> {
-        Browser {
-            site: self,
-            cookies: BTreeMap::new(),
-            origin: Some(ISSUER),
-        }
-    }
-
-    /// A browser in which the person with the card is signed in.
-    fn persons_browser(&self) -> Browser<'_> {
-        let mut browser = self.browser();
-        let session = self.session.expose().to_owned();
-        browser.cookies.insert(SESSION_COOKIE.to_owned(), session);
-        browser
-    }
-
-    /// A browser in which somebody signed in with an identity card.
-    fn card(&self, serial: u32) -> Browser<'_> {
-        let card = CardHolder {
-            number: number(serial),
-            tenant: Tenant::Sandbox,
-        };
-        let origin = Origin {
-            network: "192.0.2.0/24".to_owned(),
-            device: None,
-            label: "Firefox".to_owned(),
-        };
-        let signed_in = self
-            .provider
-            .sign_in_with_card(card, &origin, None, now(), &seed());
-        let session = signed_in.unwrap().session.expose().to_owned();
-        let mut browser = self.browser();
-        browser.cookies.insert(SESSION_COOKIE.to_owned(), session);
-        browser.get("/account");
-        browser
-    }
-
-    /// A request of the bank, brought by a browser.
-    fn ask(&self, browser: &mut Browser<'_>, scopes: &[&str]) {
-        let client = self.provider.client(&ClientId::new(&*self.bank)).unwrap();
-        let asked = Asked {
-            redirect_uri: REDIRECT.to_owned(),
-            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            state: Some("s".to_owned()),
-            nonce: Some("n".to_owned()),
-            challenge: CHALLENGE.to_owned(),
-            level: Some(Level::Low),
-            max_age: None,
-            prompt_login: false,
-            prompt_consent: false,
-            prompt_none: false,
-            binding: None,
-        };
-        let (secret, _) = self.provider.push(&client, &asked, now(), &seed()).unwrap();
-        let id = ClientId::new(&*self.bank);
-        let token = self.provider.begin(&secret, &id, now(), &seed()).unwrap();
-        let token = token.expose().to_owned();
-        browser.cookies.insert(INTERACTION_COOKIE.to_owned(), token);
-    }
-}
-
-struct Browser<'a> {
-    site: &'a Site,
-    cookies: BTreeMap<String, String>,
-    origin: Option<&'static str>,
-}
-
-impl Browser<'_> {
-    fn call(&mut self, method: &Method, path: &str, body: &str) -> Reply {
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let mut headers = HeaderMap::new();
-        let cookies: Vec<String> = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
-        headers.insert(header::ACCEPT_LANGUAGE, "en".parse().unwrap());
-        if let Some(origin) = self.origin.filter(|_| *method == Method::POST) {
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-        }
-        let call = Call {
-            method,
-            path,
-            query,
-            headers: &headers,
-            body,
-            certificate: None,
-            now: now(),
-            seed: seed(),
-        };
-        let reply = self.site.pages.answer(&call, "192.0.2.7".parse().unwrap());
-        for cookie in reply.headers().get_all(header::SET_COOKIE) {
-            let cookie = cookie.to_str().unwrap();
-            assert!(cookie.starts_with("__Host-"), "{cookie}");
-            assert!(
-                cookie.contains("; Path=/; Secure; HttpOnly; SameSite=Lax"),
-                "{cookie}"
-            );
-            let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.insert(name.to_owned(), value.to_owned());
-        }
-        if reply.headers()[header::CONTENT_TYPE]
-            .to_str()
-            .unwrap()
-            .starts_with("text/html")
-        {
-            let policy = reply.headers()[header::CONTENT_SECURITY_POLICY]
-                .to_str()
-                .unwrap();
-            assert!(policy.starts_with("default-src 'none'; "), "{policy}");
-            assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
-            assert!(
-                !policy.contains("unsafe") && !policy.contains('*'),
-                "{policy}"
-            );
-            assert_eq!(reply.headers()[header::CACHE_CONTROL], "no-store");
-        }
-        reply
-    }
-
-    fn get(&mut self, path: &str) -> Reply {
-        self.call(&Method::GET, path, "")
-    }
-
-    /// Sends a form with the token of this browser.
-    fn post(&mut self, path: &str, fields: &str) -> Reply {
-        let token = self.cookies.get("__Host-csrf").cloned().unwrap_or_default();
-        self.call(&Method::POST, path, &format!("csrf={token}&{fields}"))
-    }
-}
-
-fn location(reply: &Reply) -> &str {
-    assert_eq!(reply.status(), StatusCode::SEE_OTHER, "{}", reply.body());
-    reply.headers()[header::LOCATION].to_str().unwrap()
-}
-
-/// The value of a hidden field.
-fn hidden(reply: &Reply, name: &str) -> String {
-    let start = format!("name=\"{name}\" value=\"");
-    let rest = reply.body().split(start.as_str()).nth(1).expect(name);
-    rest.split('"').next().unwrap().to_owned()
-}
+use site::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_opens_an_account_signs_in_by_password_and_freezes_it() {
@@ -227,7 +28,7 @@ async fn somebody_opens_an_account_signs_in_by_password_and_freezes_it() {
         assert!(reply.body().contains("These do not belong together"));
         let code = site.code();
         let reply = browser.post("/sign-in/code", &format!("attempt={attempt}&code={code}"));
-        assert_eq!(location(&reply), "/account");
+        assert_eq!(sent_to(&reply), "/account");
         let page = browser.get("/account");
         assert!(page.body().contains("It was not yet found out who you are"));
         assert!(
@@ -247,7 +48,7 @@ async fn somebody_opens_an_account_signs_in_by_password_and_freezes_it() {
         let reply = browser.post("/account/password", "password=short");
         assert!(reply.body().contains("at least 12 characters"));
         let reply = browser.post("/account/password", "password=correct+horse+battery");
-        assert_eq!(location(&reply), "/account?done");
+        assert_eq!(sent_to(&reply), "/account?done");
         browser.post("/sign-out", "");
         assert!(
             browser
@@ -266,7 +67,7 @@ async fn somebody_opens_an_account_signs_in_by_password_and_freezes_it() {
         let attempt = hidden(&reply, "attempt");
         let code = site.code();
         let reply = browser.post("/sign-in/code", &format!("attempt={attempt}&code={code}"));
-        assert_eq!(location(&reply), "/account");
+        assert_eq!(sent_to(&reply), "/account");
 
         // Freezing asks first, and ends this session too.
         assert!(
@@ -348,7 +149,7 @@ fn a_person_shares_what_they_choose_or_nothing() {
         "{policy}"
     );
     let reply = browser.post("/consent", "decision=allow&scope-profile=yes");
-    assert!(location(&reply).starts_with(&format!("{REDIRECT}&code=")));
+    assert!(sent_to(&reply).starts_with(&format!("{REDIRECT}&code=")));
     let who = site.provider.session(&site.session, now()).unwrap();
     let consents = site.provider.consents(&who).unwrap();
     let scopes: Vec<&str> = consents[0].scopes.iter().map(String::as_str).collect();
@@ -365,9 +166,9 @@ fn a_person_shares_what_they_choose_or_nothing() {
 
     site.ask(&mut browser, &["openid", "number"]);
     let reply = browser.post("/consent", "decision=refuse");
-    assert!(location(&reply).starts_with(&format!("{REDIRECT}&error=access_denied")));
+    assert!(sent_to(&reply).starts_with(&format!("{REDIRECT}&error=access_denied")));
     let reply = browser.post("/account/withdraw", &format!("id={}", site.bank));
-    assert_eq!(location(&reply), "/account?done");
+    assert_eq!(sent_to(&reply), "/account?done");
     assert!(
         browser
             .get("/account")
@@ -412,7 +213,7 @@ fn a_phone_lets_a_screen_in_only_with_the_number_that_it_shows_and_only_low() {
         assert_eq!(reply.status() == StatusCode::OK, right);
         let reply = screen.get("/sign-in/phone/wait");
         if right {
-            assert_eq!(location(&reply), "/account");
+            assert_eq!(sent_to(&reply), "/account");
             let session = Secret::new(screen.cookies[SESSION_COOKIE].clone());
             let who = site.provider.session(&session, now()).unwrap();
             assert_eq!(who.level(), Level::Low);
@@ -447,7 +248,7 @@ fn pages_of_officers_and_accounts_are_shown_to_nobody_else() {
         "/device",
     ] {
         assert_eq!(
-            location(&stranger.post(path, "user_code=x&password=x")),
+            sent_to(&stranger.post(path, "user_code=x&password=x")),
             "/sign-in"
         );
     }
@@ -486,7 +287,7 @@ fn officers_are_appointed_and_two_of_them_recover_an_account() {
             number(serial).as_str()
         );
         assert_eq!(
-            location(&boss.post("/officers/appoint", &fields)),
+            sent_to(&boss.post("/officers/appoint", &fields)),
             "/officers?done"
         );
     }
@@ -592,7 +393,7 @@ fn officers_are_appointed_and_two_of_them_recover_an_account() {
     // Dismissed: nothing is shown from then on.
     let fields = format!("number={}", number(1).as_str());
     assert_eq!(
-        location(&boss.post("/officers/dismiss", &fields)),
+        sent_to(&boss.post("/officers/dismiss", &fields)),
         "/officers?done"
     );
     assert!(
@@ -626,7 +427,7 @@ fn mandates_are_given_asked_for_and_ended() {
     }
     let fields = format!("{to_son}&until=2027-06-01&theme-health=yes&pass=yes");
     assert_eq!(
-        location(&mother.post("/acting/give", &fields)),
+        sent_to(&mother.post("/acting/give", &fields)),
         "/acting?done"
     );
     // Whoever types a number learns no name by it; whoever was trusted knows by whom.
@@ -643,7 +444,7 @@ fn mandates_are_given_asked_for_and_ended() {
     let passed = format!("id={id}&number={}", number(5).as_str());
     let mut friend = site.card(5);
     assert_eq!(
-        location(&son.post("/acting/pass-on", &passed)),
+        sent_to(&son.post("/acting/pass-on", &passed)),
         "/acting?done"
     );
     assert!(friend.get("/acting").body().contains("in force"));
@@ -687,7 +488,7 @@ fn mandates_are_given_asked_for_and_ended() {
         StatusCode::BAD_REQUEST
     );
     assert_eq!(
-        location(&mother.post("/acting/answer", &answer)),
+        sent_to(&mother.post("/acting/answer", &answer)),
         "/acting?done"
     );
     assert_eq!(
@@ -705,7 +506,7 @@ fn mandates_are_given_asked_for_and_ended() {
         number(77).as_str()
     );
     assert_eq!(
-        location(&mother.post("/acting/give", &nobody)),
+        sent_to(&mother.post("/acting/give", &nobody)),
         "/acting?done"
     );
 }
@@ -752,7 +553,7 @@ fn a_service_is_registered_and_an_officer_stops_it() {
         "/clients/save",
         &fields("https://dari.kg/back", "to+know+you"),
     );
-    assert_eq!(location(&reply), "/clients?done");
+    assert_eq!(sent_to(&reply), "/clients?done");
     let page = builder.get("/clients");
     assert!(
         page.body().contains("Pharmacy") && page.body().contains("in use"),
@@ -786,7 +587,7 @@ fn a_service_is_registered_and_an_officer_stops_it() {
     let page = officer.get("/approvals");
     assert!(page.body().contains("openid: to know you") && page.body().contains("Pharmacy"));
     assert_eq!(
-        location(&officer.post("/approvals/stop", &format!("id={id}"))),
+        sent_to(&officer.post("/approvals/stop", &format!("id={id}"))),
         "/approvals?done"
     );
     assert!(builder.get("/clients").body().contains("stopped"));
