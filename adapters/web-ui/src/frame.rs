@@ -34,6 +34,12 @@ impl Frame<'_> {
             .unwrap_or_else(|| key.to_owned())
     }
 
+    /// The country, on sites of the state: those whose texts hold `country`. Others do not carry its emblem.
+    #[must_use]
+    pub fn country(&self) -> Option<String> {
+        self.texts.find(self.language, "country", None)
+    }
+
     /// The languages to choose from.
     #[must_use]
     pub const fn languages(&self) -> [Language; 3] {

@@ -7,7 +7,8 @@
 //!    `askama.toml` beside its Cargo.toml says `dirs = ["templates", "../../adapters/web-ui/templates"]`. Each is a
 //!    struct with `#[derive(askama::Template)]` and a field `frame:` [`Frame`]; `{{ frame.say("key") }}` says a text.
 //! 2. Its texts are in `texts/ky.ftl`, `ru.ftl` and `en.ftl` of the service's crate, with the same keys, among them
-//!    `service-name` and `footer`: `Texts::new(web_ui::sources!())`. Common texts are here.
+//!    `service-name` and `footer`, and `country` on a site of the state, which then carries its emblem:
+//!    `Texts::new(web_ui::sources!())`. Common texts are here.
 //! 3. [`Visitor`] reads language and form token off a request, judges a form's origin, and dresses the reply with the
 //!    security headers that every page has. [`asset`] answers for the style sheet, the emblem and the script.
 //! 4. A test gives every page in every language to [`faults`], which says what is wrong with its markup.

@@ -10,4 +10,3 @@ failed-title = This does not work now
 failed-text = The fault is ours. Try again a little later.
 refused-title = This was not done
 error-form = The page was too old or came from elsewhere. Start again from here.
-country = Kyrgyz Republic

@@ -1,3 +1,4 @@
+country = Kyrgyz Republic
 service-name = State sign-in
 footer = This service never asks for your password or a code by telephone.
 level-low = low

@@ -1,3 +1,4 @@
+country = Kyrgyz Republic
 service-name = Electronic signature
 service-description = The state's service for signing documents. Your key is used only when you confirm.
 footer = Nobody from this service ever asks for your passkey, PIN or a code by telephone.

@@ -1,3 +1,4 @@
+country = Kyrgyz Republic
 service-name = Signature check
 footer = Free for everybody, without signing in. No file is kept here.
 check-title = Check a signed document
