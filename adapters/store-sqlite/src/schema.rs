@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use id_registry::StoreError;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 /// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
 const MIGRATIONS: &[&str] = &[
@@ -21,17 +21,26 @@ pub const READERS: usize = 8;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;
 
+/// How long is waited for others who use the file.
+const WAIT: Duration = Duration::from_secs(10);
+
 pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let failed =
         |error: rusqlite::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
     let connection = Connection::open(path).map_err(failed)?;
-    connection
-        .busy_timeout(Duration::from_secs(10))
-        .map_err(failed)?;
+    connection.busy_timeout(WAIT).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // While another program opens the same new file, SQLite gives up at once here instead of waiting.
+    let begun = Instant::now();
+    while let Err(error) = connection.execute_batch("PRAGMA journal_mode = WAL") {
+        if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || begun.elapsed() > WAIT {
+            return Err(failed(error));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
              PRAGMA cache_size = -16384; PRAGMA trusted_schema = OFF;",
         )
         .map_err(failed)?;

@@ -91,3 +91,19 @@ fn a_file_that_is_none_or_newer_is_refused() {
         Err(StoreError::Unreadable(_))
     ));
 }
+
+#[test]
+fn a_new_file_is_opened_by_several_at_once() {
+    for _ in 0..10 {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("register.sqlite");
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| SqliteRegister::open(&file).map(|_| ())))
+                .collect();
+            for thread in threads {
+                thread.join().expect("no panic").expect("a register");
+            }
+        });
+    }
+}
