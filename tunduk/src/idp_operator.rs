@@ -50,6 +50,8 @@ pub enum OfficerDuty {
     Investigation,
     /// Appoint and dismiss officers
     Appointment,
+    /// Keep the register of organisations and of who heads them
+    Organisations,
 }
 
 /// Relying parties.
@@ -132,6 +134,7 @@ impl From<OfficerDuty> for Duty {
             OfficerDuty::Clients => Self::Clients,
             OfficerDuty::Investigation => Self::Investigation,
             OfficerDuty::Appointment => Self::Appointment,
+            OfficerDuty::Organisations => Self::Organisations,
         }
     }
 }

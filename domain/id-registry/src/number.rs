@@ -223,7 +223,8 @@ pub fn next_number(
 
 /// The number of a legal entity: 0, the date of registration as `DDMMYYYY`, five digits. It shares the length of a
 /// personal number and is never one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "std::borrow::Cow<'_, str>", into = "String")]
 pub struct OrganisationNumber([u8; 14]);
 
 impl OrganisationNumber {
@@ -250,6 +251,20 @@ impl FromStr for OrganisationNumber {
         }
         birth_date(&digits).ok_or(NumberError::BirthDate)?;
         Ok(Self(digits))
+    }
+}
+
+impl TryFrom<std::borrow::Cow<'_, str>> for OrganisationNumber {
+    type Error = NumberError;
+
+    fn try_from(text: std::borrow::Cow<'_, str>) -> Result<Self, NumberError> {
+        text.parse()
+    }
+}
+
+impl From<OrganisationNumber> for String {
+    fn from(number: OrganisationNumber) -> Self {
+        number.as_str().to_owned()
     }
 }
 

@@ -114,6 +114,10 @@ kinds! {
     MandateRefused = "mandate.refused",
     /// A mandate was revoked.
     MandateRevoked = "mandate.revoked",
+    /// An organisation was recorded, or got another head or other names.
+    OrganisationRecorded = "organisation.recorded",
+    /// Somebody became the head of an organisation.
+    OrganisationHeaded = "organisation.headed",
     /// An officer was appointed.
     OfficerAppointed = "officer.appointed",
     /// An officer was dismissed.

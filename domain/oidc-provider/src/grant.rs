@@ -129,6 +129,13 @@ impl Item for Request {
 pub enum Right {
     /// As parent or guardian, by the population register.
     Register,
+    /// As head of an organisation.
+    Head,
+    /// As whom the head of an organisation appointed.
+    Representative {
+        /// By which appointment.
+        appointment: MandateId,
+    },
     /// By a mandate.
     Mandate {
         /// Which.
@@ -304,6 +311,8 @@ pub struct About {
     pub theme: Option<Theme>,
     /// The subject's number; only with proofing and a scope that tells who somebody is.
     pub person: Option<id_registry::PersonalNumber>,
+    /// The subject's number if it is an organisation, under the same conditions.
+    pub organisation: Option<id_registry::OrganisationNumber>,
     /// The number of the one who acts, under the same conditions.
     pub acting_person: Option<id_registry::PersonalNumber>,
     /// Confirmed e-mail address, with the scope `email`.

@@ -34,11 +34,13 @@ pub enum Kind {
     Subject,
     UsedOnce,
     SigningWord,
+    Organisation,
+    Representative,
 }
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Account,
         Self::Login,
         Self::Session,
@@ -59,6 +61,8 @@ impl Kind {
         Self::Subject,
         Self::UsedOnce,
         Self::SigningWord,
+        Self::Organisation,
+        Self::Representative,
     ];
 
     /// Its number in the database; never changed.
@@ -85,6 +89,8 @@ impl Kind {
             Self::Subject => 19,
             Self::UsedOnce => 20,
             Self::SigningWord => 21,
+            Self::Organisation => 22,
+            Self::Representative => 23,
         }
     }
 }

@@ -277,6 +277,7 @@ duty-desk = finds out who people are, recovers accounts
 duty-clients = approves services
 duty-investigation = reads events on a declared ground
 duty-appointment = appoints officers
+duty-organisations = keeps the register of organisations
 desk-person-title = The person at the desk
 desk-person-hint = Type the number from the person's document. The question is noted in the register under your name.
 desk-person-button = Show

@@ -277,6 +277,7 @@ duty-desk = инсандыкты тактоо, эсепти калыбына к�
 duty-clients = кызматтарды бекитүү
 duty-investigation = негиз менен окуяларды окуу
 duty-appointment = кызматкерлерди дайындоо
+duty-organisations = уюмдардын реестрин жүргүзүү
 desk-person-title = Терезедеги адам
 desk-person-hint = Номерди адамдын документинен жазыңыз. Суроо сиздин атыңыз менен каттоого жазылат.
 desk-person-button = Көрсөтүү

@@ -277,6 +277,7 @@ duty-desk = установление личности, восстановлен�
 duty-clients = одобрение сервисов
 duty-investigation = чтение событий при основании
 duty-appointment = назначение служащих
+duty-organisations = ведение реестра организаций
 desk-person-title = Человек у окна
 desk-person-hint = Введите номер из документа человека. Запрос записывается в регистре на ваше имя.
 desk-person-button = Показать

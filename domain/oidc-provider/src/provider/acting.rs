@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use id_registry::{PersonalNumber, Theme, day_of};
+use id_registry::{OrganisationNumber, PersonalNumber, Theme, day_of};
 
 use super::support::{Duty, NoticeKind, Subject};
 use super::{Decision, OnDuty, Provider};
@@ -20,7 +20,7 @@ use crate::secret::{AccountId, Digest, MandateId, Seed};
 use crate::session::Authenticated;
 
 /// How long a mandate holds at most.
-const LONGEST_MANDATE: i64 = 3 * 366;
+pub(super) const LONGEST_MANDATE: i64 = 3 * 366;
 /// How long a request for one waits.
 const REQUEST_WAITS: Duration = Duration::days(30);
 /// Mandates of one account that are looked at.
@@ -81,6 +81,15 @@ impl Item for Mandate {
     }
 }
 
+/// For whom somebody acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Represented {
+    /// A person.
+    Person(PersonalNumber),
+    /// An organisation.
+    Organisation(OrganisationNumber),
+}
+
 /// What a mandate is to cover.
 #[derive(Debug, Clone)]
 pub struct MandateForm {
@@ -95,7 +104,7 @@ pub struct MandateForm {
 }
 
 impl MandateForm {
-    fn check(&self, now: OffsetDateTime) -> Result<(), Refusal> {
+    pub(super) fn check(&self, now: OffsetDateTime) -> Result<(), Refusal> {
         let longest = now + Duration::days(LONGEST_MANDATE);
         if self.themes.is_empty() || self.until <= now || self.until > longest {
             return Err(Refusal::MandateForm(LONGEST_MANDATE));
@@ -418,6 +427,10 @@ impl Provider {
                 Ok(self
                     .relations
                     .may_act(own, number, acting.theme, day_of(now))?)
+            }
+            Right::Head => self.heads(actor, subject),
+            Right::Representative { appointment } => {
+                self.still_represents(actor, subject, appointment, acting.theme, now)
             }
             Right::Mandate { mandate } => match self.load::<Mandate>(mandate.as_str())? {
                 Some(mandate) => self.holds(&mandate.value, now),

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use time::{Duration, OffsetDateTime};
 
-use id_registry::PersonalNumber;
-
+use super::acting::Represented;
 use super::clients::Consent;
 use super::{Decision, Provider};
 use crate::client::{ActiveClient, Client, Profile, tells_who};
@@ -252,7 +251,7 @@ impl Provider {
         interaction: &Secret,
         who: &Authenticated,
         scopes: &BTreeSet<String>,
-        subject: Option<PersonalNumber>,
+        subject: Option<Represented>,
         now: OffsetDateTime,
         seed: &Seed,
     ) -> Result<Answer, Failure> {
@@ -285,11 +284,18 @@ impl Provider {
             changes.rests_on(&account);
             let represented = match subject {
                 None => None,
-                Some(number) if account.value.person == Some(number) => None,
-                Some(number) => {
+                Some(Represented::Person(number)) if account.value.person == Some(number) => None,
+                Some(represented) => {
                     let theme = client.form.theme.ok_or(Refusal::NotAvailable)?;
-                    let (subject, right) =
-                        self.represent(&mut changes, &account.value, number, theme, now, seed)?;
+                    let actor = &account.value;
+                    let (subject, right) = match represented {
+                        Represented::Person(number) => {
+                            self.represent(&mut changes, actor, number, theme, now, seed)?
+                        }
+                        Represented::Organisation(number) => {
+                            self.represent_organisation(&mut changes, actor, number, theme, now)?
+                        }
+                    };
                     let acting = Acting {
                         actor: account.value.id.clone(),
                         theme,
@@ -420,8 +426,9 @@ pub(super) fn of_grant(kind: EventKind, grant: &Grant, now: OffsetDateTime) -> E
     };
     let event = event.actor(&acting.actor);
     match &acting.right {
-        crate::grant::Right::Mandate { mandate } => event.mandate(mandate),
-        crate::grant::Right::Register => event,
+        crate::grant::Right::Mandate { mandate: id }
+        | crate::grant::Right::Representative { appointment: id } => event.mandate(id),
+        crate::grant::Right::Register | crate::grant::Right::Head => event,
     }
 }
 

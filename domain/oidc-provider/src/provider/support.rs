@@ -21,6 +21,8 @@ pub enum Duty {
     Investigation,
     /// Appoint and dismiss officers.
     Appointment,
+    /// Keep the register of organisations and of who heads them.
+    Organisations,
 }
 
 /// An officer.

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::authorize::{must_be_bound, of_grant};
+use super::organisations::Organisation;
 use super::support::NoticeKind;
 use super::{Decision, Provider};
 use crate::account::{Account, ChannelKind};
@@ -378,12 +379,20 @@ impl Provider {
                 .filter(|_| acting.is_none() && scopes.contains(scope))
                 .map(|channel| channel.address.clone())
         };
+        let organisation = match acting {
+            Some(_) if tells && subject.person.is_none() => {
+                let found = self.load::<Organisation>(grant.subject.as_str())?;
+                found.map(|organisation| organisation.value.number)
+            }
+            _ => None,
+        };
         Ok(About {
             subject: self.pairwise(sector, &grant.subject)?,
             actor,
             right: acting.map(|acting| acting.right.clone()),
             theme: acting.map(|acting| acting.theme),
             person: subject.person.filter(|_| tells),
+            organisation,
             acting_person: acting.and(people.holder.value.person).filter(|_| tells),
             email: address(ChannelKind::Email, "email"),
             phone: address(ChannelKind::Phone, "phone"),

@@ -277,6 +277,16 @@ impl World {
         asked: &Asked,
         subject: Option<PersonalNumber>,
     ) -> Result<Secret, Failure> {
+        self.allow_for(bank, who, asked, subject.map(Represented::Person))
+    }
+
+    pub fn allow_for(
+        &self,
+        bank: &ActiveClient,
+        who: &Authenticated,
+        asked: &Asked,
+        subject: Option<Represented>,
+    ) -> Result<Secret, Failure> {
         let interaction = self.interaction(bank, asked);
         let answer =
             self.provider

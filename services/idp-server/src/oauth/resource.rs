@@ -45,6 +45,10 @@ impl Oauth {
         if let Some(person) = about.person.filter(|_| about.scopes.contains("number")) {
             claims.insert("number".to_owned(), person.as_str().into());
         }
+        let organisation = about.organisation.as_ref();
+        if let Some(number) = organisation.filter(|_| about.scopes.contains("number")) {
+            claims.insert("organisation".to_owned(), number.as_str().into());
+        }
         if let Some(actor) = actor(about) {
             claims.insert("act".to_owned(), actor);
         }

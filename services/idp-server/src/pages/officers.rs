@@ -10,11 +10,12 @@ use super::{Pages, Problem, Reply, Visit, desk, field};
 
 /// Longest name of an office, in characters.
 const LONGEST_OFFICE: usize = 100;
-const DUTIES: [(Duty, DutyField); 4] = [
+const DUTIES: [(Duty, DutyField); 5] = [
     (Duty::Desk, duty("duty-desk")),
     (Duty::Clients, duty("duty-clients")),
     (Duty::Investigation, duty("duty-investigation")),
     (Duty::Appointment, duty("duty-appointment")),
+    (Duty::Organisations, duty("duty-organisations")),
 ];
 
 const fn duty(text: &'static str) -> DutyField {

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use http::StatusCode;
-use id_registry::PersonalNumber;
 use oauth2::Parameters;
-use oidc_provider::{Assertion, CodeSent, Failure, LoginName, Refusal, Secret, Step};
+use oidc_provider::{Assertion, CodeSent, Failure, LoginName, Refusal, Represented, Secret, Step};
 use passkeys::{Passkeys, Question};
 use passwords::Password;
 use tokio::runtime::Handle;
@@ -336,7 +335,7 @@ impl Pages {
         token: &Secret,
         who: &oidc_provider::Authenticated,
         scopes: &BTreeSet<String>,
-        subject: Option<PersonalNumber>,
+        subject: Option<Represented>,
     ) -> Result<Reply, Problem> {
         let provider = self.oauth.provider();
         let answer = provider.allow(token, who, scopes, subject, visit.now(), visit.seed())?;
@@ -370,9 +369,11 @@ impl Pages {
         }
         let subject = match form.get("subject").map(str::trim) {
             None | Some("") => None,
-            Some(number) => match number.parse() {
-                Ok(number) => Some(number),
-                Err(_) => return self.consent_again(visit, &asking.step, "error-number"),
+            // The first digit says which of the two it is.
+            Some(number) => match (number.parse(), number.parse()) {
+                (Ok(person), _) => Some(Represented::Person(person)),
+                (_, Ok(organisation)) => Some(Represented::Organisation(organisation)),
+                _ => return self.consent_again(visit, &asking.step, "error-number"),
             },
         };
         match self.allowed(visit, token, who, &scopes, subject) {
