@@ -69,6 +69,16 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
         text: "theme-health".to_owned(),
         chosen: true,
     }];
+    let organisations = [OrganisationRow {
+        number: "00101199410123".to_owned(),
+        name: HOSTILE.to_owned(),
+        people: vec![RepresentativeRow {
+            id: "appointment".to_owned(),
+            number: "12345678901234".to_owned(),
+            themes: vec!["theme-health".to_owned(), "theme-family".to_owned()],
+            until: "2027-01-01".to_owned(),
+        }],
+    }];
     vec![
         (
             "sign-in",
@@ -254,6 +264,26 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
                     lives: true,
                 }],
                 more_after: Some(HOSTILE),
+            }),
+        ),
+        (
+            "organisations",
+            html(&OrganisationsPage {
+                frame,
+                places: &places,
+                done: Some("done-changed"),
+                headed: &organisations,
+                represented: &organisations,
+                themes: &choices,
+                days: ("2026-11-25", "2029-11-24"),
+            }),
+        ),
+        (
+            "record",
+            html(&RecordPage {
+                frame,
+                places: &places,
+                done: Some("done-changed"),
             }),
         ),
         (

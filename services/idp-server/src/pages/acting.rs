@@ -23,9 +23,9 @@ pub(super) const THEMES: [(Theme, &str); 7] = [
     (Theme::Health, "theme-health"),
 ];
 /// The time of a country that is named in dates: Bishkek's.
-const HERE: UtcOffset = time::macros::offset!(+6);
+pub(super) const HERE: UtcOffset = time::macros::offset!(+6);
 /// The latest end of a mandate that the page offers, in days.
-const LATEST: i64 = 3 * 365;
+pub(super) const LATEST: i64 = 3 * 365;
 
 /// Key of the text of a theme.
 pub(super) fn theme_text(theme: Theme) -> &'static str {
@@ -35,12 +35,24 @@ pub(super) fn theme_text(theme: Theme) -> &'static str {
         .map_or("theme-confidential", |(_, text)| text)
 }
 
-fn day(date: Date) -> String {
+/// The themes to choose from.
+pub(super) fn themes() -> Vec<Choice> {
+    THEMES
+        .iter()
+        .map(|(_, text)| Choice {
+            name: (*text).to_owned(),
+            text: (*text).to_owned(),
+            chosen: false,
+        })
+        .collect()
+}
+
+pub(super) fn day(date: Date) -> String {
     date.format(time::macros::format_description!("[year]-[month]-[day]"))
         .unwrap_or_default()
 }
 
-fn form_of(form: &Parameters) -> Result<MandateForm, Problem> {
+pub(super) fn form_of(form: &Parameters) -> Result<MandateForm, Problem> {
     let themes: BTreeSet<Theme> = THEMES
         .iter()
         .filter(|(_, text)| form.get(text) == Some("yes"))
@@ -122,14 +134,6 @@ impl Pages {
             };
             if mine { &mut given } else { &mut held }.push(row);
         }
-        let themes: Vec<Choice> = THEMES
-            .iter()
-            .map(|(_, text)| Choice {
-                name: (*text).to_owned(),
-                text: (*text).to_owned(),
-                chosen: false,
-            })
-            .collect();
         let today = visit.now().to_offset(HERE).date();
         let page = ActingPage {
             frame: self.frame(visit, error),
@@ -137,7 +141,7 @@ impl Pages {
             done: (visit.call.query == "done").then_some("acting-done"),
             given: &given,
             held: &held,
-            themes: &themes,
+            themes: &themes(),
             days: (&day(today), &day(today + Duration::days(LATEST))),
         };
         Ok(Self::page(visit, status, &page))

@@ -71,7 +71,7 @@ fn joined(lines: &BTreeSet<String>) -> String {
 }
 
 /// The texts of the three languages under a name; those that are empty are not there.
-fn in_languages(form: &Parameters, name: &str) -> BTreeMap<String, String> {
+pub(super) fn in_languages(form: &Parameters, name: &str) -> BTreeMap<String, String> {
     Language::ALL
         .into_iter()
         .filter_map(|language| {

@@ -10,6 +10,7 @@ mod card;
 mod clients;
 mod desk;
 mod officers;
+mod organisations;
 mod sign_in;
 pub mod view;
 
@@ -386,6 +387,7 @@ impl Pages {
         let mut places = vec![
             place("/account", "account-title"),
             place("/acting", "acting-title"),
+            place("/organisations", "organisations-title"),
             place("/clients", "clients-title"),
         ];
         let duties = visit
@@ -397,6 +399,7 @@ impl Pages {
             (Duty::Desk, "/desk", "desk-title"),
             (Duty::Clients, "/approvals", "approvals-title"),
             (Duty::Appointment, "/officers", "officers-title"),
+            (Duty::Organisations, "/record", "record-title"),
         ] {
             if duties.contains(&duty) {
                 places.push(place(path, text));
@@ -513,6 +516,8 @@ impl Pages {
             "/clients" => self.clients_page(visit, StatusCode::OK, None),
             "/approvals" => self.approvals_page(visit, StatusCode::OK, None),
             "/officers" => self.officers_page(visit, StatusCode::OK, None),
+            "/organisations" => self.organisations_page(visit, StatusCode::OK, None),
+            "/record" => self.record_page(visit, StatusCode::OK, None),
             "/unfreeze" => Ok(self.unfreeze_page(visit, StatusCode::OK, None)),
             _ => {
                 let mut reply = self.message(
@@ -544,6 +549,7 @@ impl Pages {
             "/device/answer" => self.device_answer(visit, &form),
             "/sign-out" => self.sign_out(visit),
             "/unfreeze" => self.unfreeze(visit, &form),
+            "/record" => self.record(visit, &form),
             path => {
                 let path = path.trim_start_matches('/');
                 match path.split_once('/') {
@@ -553,6 +559,7 @@ impl Pages {
                     Some(("clients", what)) => self.change_clients(visit, what, &form),
                     Some(("approvals", what)) => self.change_approvals(visit, what, &form),
                     Some(("officers", what)) => self.change_officers(visit, what, &form),
+                    Some(("organisations", what)) => self.change_organisations(visit, what, &form),
                     _ => Err(Problem::Form),
                 }
             }
@@ -588,6 +595,10 @@ impl Pages {
             self.approvals_page(visit, status, text)
         } else if path.starts_with("/officers") {
             self.officers_page(visit, status, text)
+        } else if path.starts_with("/organisations") {
+            self.organisations_page(visit, status, text)
+        } else if path.starts_with("/record") {
+            self.record_page(visit, status, text)
         } else if path.starts_with("/unfreeze") {
             Ok(self.unfreeze_page(visit, status, text))
         } else if path.starts_with("/device") {

@@ -22,7 +22,10 @@ use crate::oauth::{DEVICE_PAGE, SESSION_COOKIE};
 const SCREEN_ASKS_EVERY: i64 = 5;
 
 /// A name in the person's language, or in any.
-fn in_language(names: &std::collections::BTreeMap<String, String>, code: &str) -> Option<String> {
+pub(super) fn in_language(
+    names: &std::collections::BTreeMap<String, String>,
+    code: &str,
+) -> Option<String> {
     names.get(code).or_else(|| names.values().next()).cloned()
 }
 
@@ -310,7 +313,11 @@ impl Pages {
             })
             .collect();
         let represented = match form.theme {
-            Some(theme) => self.represented_in(visit, theme)?,
+            Some(theme) => {
+                let mut numbers = self.represented_in(visit, theme)?;
+                numbers.extend(self.organisations_in(visit, theme)?);
+                numbers
+            }
             None => Vec::new(),
         };
         let page = ConsentPage {

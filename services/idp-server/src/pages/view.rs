@@ -4,6 +4,7 @@ mod acting;
 mod clients;
 mod desk;
 mod officers;
+mod organisations;
 
 use askama::Template;
 use web_ui::Frame;
@@ -12,6 +13,7 @@ pub use acting::{ActingPage, ActingTask, MandateRow};
 pub use clients::{ApprovalRow, ApprovalsPage, ClientFormPage, ClientRow, ClientsPage, ScopeField};
 pub use desk::{CasePage, CaseRow, DeskPage, DeskTask, PersonPage};
 pub use officers::{DutyField, OfficerRow, OfficersPage};
+pub use organisations::{OrganisationRow, OrganisationsPage, RecordPage, RepresentativeRow};
 
 /// One of the places that somebody who is signed in goes to.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,79 @@
+//! Acting for an organisation, as browsers do it: recorded by an officer, appointed by its head, chosen at consent.
+#![allow(clippy::unwrap_used, reason = "a failed test says where")]
+
+mod common;
+mod site;
+
+use common::*;
+use http::StatusCode;
+use id_registry::Theme;
+use oidc_provider::*;
+use site::*;
+
+const BAKERY: &str = "00101199410123";
+
+#[test]
+fn an_organisation_is_recorded_and_its_head_appoints_who_acts_for_it() {
+    let mut site = Site::new();
+    let bank = site.provider.client(&ClientId::new(&*site.bank)).unwrap();
+    let form = ClientForm {
+        theme: Some(Theme::Benefits),
+        ..bank.client().form.clone()
+    };
+    let id = site
+        .provider
+        .admit_client(None, &form, Tenant::Sandbox, now(), &seed());
+    site.bank = id.unwrap().as_str().to_owned();
+    let mut boss = site.card(7);
+    site.provider
+        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
+        .unwrap();
+    let (mut registrar, mut head, mut clerk) = (site.card(1), site.card(3), site.card(4));
+    let fields = format!(
+        "number={}&office=Osh&duty-organisations=yes",
+        number(1).as_str()
+    );
+    boss.post("/officers/appoint", &fields);
+
+    let record = format!(
+        "organisation={BAKERY}&name-en=Bakery&number={}",
+        number(3).as_str()
+    );
+    let page = head.post("/record", &record);
+    assert!(page.body().contains("for officers only"));
+    let wrong = record.replace(BAKERY, number(5).as_str());
+    let page = registrar.post("/record", &wrong);
+    assert!(page.body().contains("begins with 0"), "{}", page.body());
+    assert_eq!(sent_to(&registrar.post("/record", &record)), "/record?done");
+    assert!(head.get("/organisations").body().contains("Bakery"));
+    assert!(!clerk.get("/organisations").body().contains("Bakery"));
+
+    let appoint = format!(
+        "organisation={BAKERY}&number={}&until=2027-06-01&theme-benefits=yes",
+        number(4).as_str()
+    );
+    assert_eq!(
+        clerk.post("/organisations/appoint", &appoint).status(),
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        sent_to(&head.post("/organisations/appoint", &appoint)),
+        "/organisations?done"
+    );
+    assert!(clerk.get("/organisations").body().contains("Bakery"));
+    let consent = format!("decision=allow&subject={BAKERY}");
+    site.ask(&mut clerk, &["openid"]);
+    assert!(clerk.get("/continue").body().contains(BAKERY));
+    assert!(sent_to(&clerk.post("/consent", &consent)).contains("&code="));
+
+    let page = head.get("/organisations");
+    let dismiss = format!("organisation={BAKERY}&id={}", hidden(&page, "id"));
+    assert_eq!(
+        sent_to(&head.post("/organisations/dismiss", &dismiss)),
+        "/organisations?done"
+    );
+    site.ask(&mut clerk, &["openid"]);
+    let page = clerk.post("/consent", &consent);
+    assert_eq!(page.status(), StatusCode::BAD_REQUEST);
+    assert!(page.body().contains("You cannot act for them"));
+}
