@@ -190,6 +190,11 @@ impl Visit<'_> {
                 if let Err(failure) = confirmed {
                     let problem = Problem::from(failure);
                     let shown = self.server.signing.show(handle, self.call.now)?;
+                    // The answer to the confirmation was lost: this browser goes on to where it was going.
+                    if shown.state == ShownState::Confirmed {
+                        let next = self.server.code_location(&waiting, self.call.now)?;
+                        return Ok(see_other(&next));
+                    }
                     let (status, text) = (problem.status(), problem.text());
                     return Ok(self.sign_page(&shown, Some(&waiting), status, Some(text)));
                 }
