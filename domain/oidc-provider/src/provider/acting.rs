@@ -61,6 +61,9 @@ pub struct Mandate {
     pub at: OffsetDateTime,
     /// In what state it is.
     pub standing: MandateStanding,
+    /// The number that was typed. It stands here so that a list looks the same whether or not that number has an account.
+    #[serde(default)]
+    pub named: Option<PersonalNumber>,
 }
 
 impl Item for Mandate {
@@ -130,12 +133,14 @@ impl MandateForm {
             passed_on_from: None,
             at,
             standing,
+            named: Some(self.other),
         }
     }
 }
 
 impl Provider {
-    /// Gives somebody a mandate. Whether the other has an account is not told: nothing happens if not.
+    /// Gives somebody a mandate. Whether the other has an account is not told: if not, it looks the same
+    /// and comes to nothing.
     ///
     /// # Errors
     /// [`Refusal::LevelTooLow`], [`Refusal::Careful`], [`Refusal::MandateForm`], [`Refusal::NotProofed`].
@@ -192,10 +197,15 @@ impl Provider {
         self.decide(|| {
             let mut changes = Changes::default();
             let name = LoginName::Number(form.other, who.account.tenant);
-            let Some(other) = self.account_of(&name)? else {
-                return Ok(Decision::yes(changes, id.clone()));
+            // Without an account the other is nobody: what is kept looks the same and gives nothing to anybody.
+            let other_id = match self.account_of(&name)? {
+                Some(other) => other.value.id,
+                None => AccountId(seed.id("nobody")),
             };
-            let (me, other_id) = (who.account.id.clone(), other.value.id.clone());
+            let me = who.account.id.clone();
+            if self.mandates(who)?.len() >= MOST_MANDATES {
+                return Err(Refusal::TooMany("mandates").into());
+            }
             if me == other_id {
                 return Err(Refusal::MandateForm(LONGEST_MANDATE).into());
             }
@@ -225,14 +235,10 @@ impl Provider {
                 (None, _) => form.mandate(id.clone(), me, other_id, who.now, standing),
             };
             changes.insert(&mandate)?;
-            let giver = self.account(&mandate.giver)?;
-            self.notify(
-                &mut changes,
-                &giver.value,
-                NoticeKind::Mandate,
-                who.now,
-                seed,
-            )?;
+            if let Some(giver) = self.load::<Account>(mandate.giver.as_str())? {
+                let kind = NoticeKind::Mandate;
+                self.notify(&mut changes, &giver.value, kind, who.now, seed)?;
+            }
             let kind = match standing {
                 MandateStanding::Requested => EventKind::MandateRequested,
                 _ => EventKind::MandateGranted,
@@ -334,7 +340,8 @@ impl Provider {
             } else {
                 &mandate.giver
             };
-            let number = self.account(other)?.value.person;
+            let account = self.load::<Account>(other.as_str())?;
+            let number = account.map_or(mandate.named, |account| account.value.person);
             all.push((mandate, number));
         }
         Ok(all)
