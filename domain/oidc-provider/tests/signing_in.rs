@@ -148,22 +148,45 @@ fn a_printed_code_is_used_once_and_with_a_clerk_reaches_substantial() {
     );
 
     let clerk = world.officer(1, Duty::Desk);
-    let at_the_counter = |code: &Secret| {
-        let origin = origin("desk");
-        world.provider.sign_in_with_clerk(
-            &clerk,
-            number(10),
-            Tenant::People,
-            code,
-            &origin,
-            &seed(),
-        )
+    let admit = |code: &Secret| {
+        let tenant = Tenant::People;
+        world
+            .provider
+            .admit(&clerk, number(10), tenant, code, &seed())
     };
+    let enter = |ticket: &Secret, place: &str| {
+        let origin = origin(place);
+        world
+            .provider
+            .enter_at_counter(ticket, &origin, world.now, &seed())
+    };
+    assert_eq!(refusal(admit(&codes[0])), Refusal::WrongCredentials);
+    let ticket = admit(&codes[1]).unwrap().code;
+    assert_eq!(refusal(admit(&codes[1])), Refusal::WrongCredentials);
+    // The ticket gives no key, and a ticket for a key no session.
+    let screen = origin("counter");
     assert_eq!(
-        refusal(at_the_counter(&codes[0])),
-        Refusal::WrongCredentials
+        refusal(world.provider.ticket(&ticket, &screen, world.now)),
+        Refusal::Over
     );
-    assert_eq!(at_the_counter(&codes[1]).unwrap().level, Level::Substantial);
+    let key = key_of(10, 5);
+    let used = world
+        .provider
+        .use_ticket(&ticket, &key, &screen, world.now, &seed());
+    assert_eq!(refusal(used), Refusal::Over);
+    // Others' wrong tickets do not hold up a right one.
+    let wrong = Secret::new("AAAABBBBCCCC");
+    while refusal(enter(&wrong, "counter")) == Refusal::Over {}
+    assert_eq!(enter(&ticket, "counter").unwrap().level, Level::Substantial);
+    assert_ne!(enter(&ticket, "elsewhere").map(|_| ()), Ok(()));
+    // Frozen meanwhile: neither step goes on.
+    let ticket = admit(&codes[2]).unwrap().code;
+    world
+        .provider
+        .freeze_for(&clerk, number(10), Tenant::People, Way::Call, &seed())
+        .unwrap();
+    assert!(enter(&ticket, "elsewhere").is_err());
+    assert_eq!(refusal(admit(&codes[3])), Refusal::Frozen);
 }
 
 #[test]

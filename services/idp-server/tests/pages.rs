@@ -411,6 +411,56 @@ fn officers_are_appointed_and_two_of_them_recover_an_account() {
 }
 
 #[test]
+fn somebody_without_a_phone_is_let_in_at_the_counter() {
+    let site = Site::new();
+    let mut boss = site.card(7);
+    site.provider
+        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
+        .unwrap();
+    let mut clerk = site.card(1);
+    let fields = format!("number={}&office=Osh+1&duty-desk=yes", number(1).as_str());
+    boss.post("/officers/appoint", &fields);
+    let page = site.card(3).post("/account/print-codes", "");
+    let code = page
+        .body()
+        .split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit())
+        .find(|word| word.len() >= 8)
+        .unwrap()
+        .to_owned();
+    let page = clerk.post("/desk/person", &format!("number={}", number(3).as_str()));
+    assert!(
+        page.body().contains("Let in at a screen"),
+        "{}",
+        page.body()
+    );
+    let fields = format!("number={}&compared=yes&code={code}", number(3).as_str());
+    let page = clerk.post("/desk/admit", &fields);
+    let rest = page.body().split("shown-code\"><strong>").nth(1);
+    let rest = rest.unwrap_or_else(|| panic!("{}", page.body()));
+    let ticket = rest.split('<').next().unwrap().to_owned();
+    assert_eq!(
+        clerk.post("/desk/admit", &fields).status(),
+        StatusCode::BAD_REQUEST
+    );
+    let mut screen = site.browser();
+    assert!(
+        screen
+            .get("/counter")
+            .body()
+            .contains("Code from the clerk")
+    );
+    assert_eq!(
+        screen.post("/counter", "ticket=WRONG").status(),
+        StatusCode::BAD_REQUEST
+    );
+    let reply = screen.post("/counter", &format!("ticket={ticket}"));
+    assert_eq!(location(&reply), "/account");
+    assert!(screen.get("/account").body().contains("substantial"));
+    let reply = site.browser().post("/counter", &format!("ticket={ticket}"));
+    assert_ne!(reply.status(), StatusCode::SEE_OTHER);
+}
+
+#[test]
 fn mandates_are_given_asked_for_and_ended() {
     let site = Site::new();
     let (mut mother, mut son) = (site.card(3), site.card(4));

@@ -107,6 +107,7 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
                 represented: &["12345678901234".to_owned()],
             }),
         ),
+        ("counter", html(&CounterPage { frame })),
         ("unfreeze", html(&UnfreezePage { frame })),
         ("first-key", html(&FirstKeyPage { frame })),
         ("device", html(&DevicePage { frame })),

@@ -98,7 +98,13 @@ fn in_all_languages(browser: &Browser, issuer: &str, path: &str) {
 }
 
 fn person(browser: &Browser, issuer: &str, letters: &Letters) {
-    for path in ["/sign-in", "/first-key", "/unfreeze", "/nothing"] {
+    for path in [
+        "/sign-in",
+        "/first-key",
+        "/counter",
+        "/unfreeze",
+        "/nothing",
+    ] {
         in_all_languages(browser, issuer, path);
     }
     browser.open(&format!("{issuer}/sign-in?language=en"));

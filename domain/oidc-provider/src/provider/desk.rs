@@ -1,4 +1,4 @@
-//! The desk: finding out who people are, recovering accounts, freezing them for callers, signing in with a clerk.
+//! The desk: finding out who people are, recovering accounts, freezing them for callers.
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -11,7 +11,7 @@ use super::support::{Duty, NoticeKind};
 use super::{Decision, Provider};
 use crate::account::{Account, Login, LoginName, NewPasskey, Standing, Tenant, Way};
 use crate::event::{Event, EventKind};
-use crate::level::{Factor, Level, Proofing};
+use crate::level::{Level, Proofing};
 use crate::port::{Changes, Item, Kind, Loaded};
 use crate::refusal::{Failure, Refusal};
 use crate::secret::{AccountId, Digest, Secret, Seed};
@@ -20,6 +20,8 @@ use crate::throttle::Counted;
 
 /// How long a printed ticket is good.
 const TICKET_LASTS: Duration = Duration::minutes(30);
+/// How long a ticket for a screen of the counter is good.
+const COUNTER_TICKET_LASTS: Duration = Duration::minutes(5);
 /// Letters of tickets: none looks like another.
 const LETTERS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// Letters of a ticket: 60 bits.
@@ -32,13 +34,15 @@ pub(super) enum TicketFor {
     FirstKey,
     /// A new key after every other was lost.
     Recovery,
+    /// A session at a screen of the counter, for somebody whom a clerk compared.
+    Counter,
     /// Not printed by a desk but shown by the person's account page: binds the account to the person at the desk.
     Binding,
 }
 
 /// What somebody at a desk holds for a moment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct TicketItem {
+pub(super) struct TicketItem {
     key: String,
     account: AccountId,
     ticket: TicketFor,
@@ -47,6 +51,21 @@ struct TicketItem {
     /// For a binding: the key with which the session was begun, if it was one.
     with: Option<crate::secret::CredentialId>,
     until: OffsetDateTime,
+}
+
+impl TicketFor {
+    /// Whether a key comes of it.
+    const fn is_for_a_key(self) -> bool {
+        matches!(self, Self::FirstKey | Self::Recovery)
+    }
+
+    /// How long it is good.
+    const fn lasts(self) -> Duration {
+        match self {
+            Self::Counter => COUNTER_TICKET_LASTS,
+            Self::FirstKey | Self::Recovery | Self::Binding => TICKET_LASTS,
+        }
+    }
 }
 
 impl Item for TicketItem {
@@ -76,6 +95,8 @@ pub struct AtDesk {
     pub frozen: Option<Way>,
     /// Until when signing and issuing wait after a recovery.
     pub careful_until: Option<OffsetDateTime>,
+    /// Whether codes of a printed list are left.
+    pub has_printed_codes: bool,
 }
 
 /// A ticket to print or show: twelve letters and digits, good for half an hour, once.
@@ -182,24 +203,25 @@ impl Provider {
         now: OffsetDateTime,
     ) -> Result<AccountId, Failure> {
         let key = ticket_key(code);
-        self.decide(|| {
-            let mut changes = Changes::default();
-            let counted = [Counted::Typed(&origin.network)];
-            if let Err(until) = self.count(&mut changes, &counted, now)? {
-                return Ok(Decision::no(
-                    Changes::default(),
-                    Refusal::TooManyAttempts(until),
-                ));
+        self.decide(|| match self.load::<TicketItem>(&key)? {
+            Some(ticket) if ticket.value.ticket.is_for_a_key() && now < ticket.value.until => {
+                Ok(Decision::yes(Changes::default(), ticket.value.account))
             }
-            match self.load::<TicketItem>(&key)? {
-                Some(ticket)
-                    if ticket.value.ticket != TicketFor::Binding && now < ticket.value.until =>
-                {
-                    // A right ticket does not count.
-                    Ok(Decision::yes(Changes::default(), ticket.value.account))
-                }
-                _ => Ok(Decision::no(changes, Refusal::Over)),
-            }
+            _ => self.wrong_ticket(origin, now),
+        })
+    }
+
+    /// A ticket that is none is counted. A right one is not held up by others' wrong ones: 60 bits are not guessed.
+    pub(super) fn wrong_ticket<T>(
+        &self,
+        origin: &Origin,
+        now: OffsetDateTime,
+    ) -> Result<Decision<T>, Failure> {
+        let mut changes = Changes::default();
+        let counted = [Counted::Typed(&origin.network)];
+        Ok(match self.count(&mut changes, &counted, now)? {
+            Ok(()) => Decision::no(changes, Refusal::Over),
+            Err(until) => Decision::no(Changes::default(), Refusal::TooManyAttempts(until)),
         })
     }
 
@@ -221,7 +243,7 @@ impl Provider {
             let ticket = self.load::<TicketItem>(&ticket_key)?.ok_or(Refusal::Over)?;
             let mut account = self.account(&ticket.value.account)?;
             if now >= ticket.value.until
-                || ticket.value.ticket == TicketFor::Binding
+                || !ticket.value.ticket.is_for_a_key()
                 || ticket.value.epoch != account.value.epoch
             {
                 return Err(Refusal::Over.into());
@@ -369,6 +391,7 @@ impl Provider {
         by.has(Duty::Desk)?;
         let account = self.account_of(&LoginName::Number(number, tenant))?;
         Ok(account.map(|account| AtDesk {
+            has_printed_codes: !account.value.printed_codes.is_empty(),
             has_a_way_in: account.value.has_a_way_in(),
             frozen: match account.value.standing {
                 Standing::Open => None,
@@ -464,63 +487,22 @@ impl Provider {
             Ok(Decision::yes(changes, ()))
         })
     }
+}
 
-    /// Signs somebody in at a counter: a code of the printed list, and a clerk who compares the portrait.
-    ///
-    /// # Errors
-    /// [`Refusal::WrongCredentials`], [`Refusal::Frozen`], [`Refusal::TooManyAttempts`], [`Refusal::NotOnDuty`].
-    pub fn sign_in_with_clerk(
-        &self,
-        by: &OnDuty,
-        number: PersonalNumber,
-        tenant: Tenant,
-        code: &Secret,
-        origin: &Origin,
-        seed: &Seed,
-    ) -> Result<SignedIn, Failure> {
-        by.has(Duty::Desk)?;
-        let now = by.now();
-        let typed: String = code
-            .expose()
-            .chars()
-            .filter(|c| c.is_alphanumeric())
-            .collect();
-        let digest = Secret::new(typed.to_uppercase()).digest();
-        self.decide(|| {
-            let mut account = self.person(number, tenant)?;
-            by.not_about(&account.value.id)?;
-            let mut changes = Changes::default();
-            let login = LoginName::Number(number, tenant).key();
-            let counted = [Counted::LoginFromNetwork(
-                &login,
-                by.officer().account.as_str(),
-            )];
-            if let Err(until) = self.count(&mut changes, &counted, now)? {
-                return Ok(Decision::no(
-                    Changes::default(),
-                    Refusal::TooManyAttempts(until),
-                ));
-            }
-            let found = account
-                .value
-                .printed_codes
-                .iter()
-                .position(|kept| *kept == digest);
-            let Some(place) = found else {
-                changes.event(
-                    by.event(EventKind::SignInFailed)
-                        .account(&account.value.id)
-                        .because("code"),
-                );
-                return Ok(Decision::no(changes, Refusal::WrongCredentials));
-            };
-            account.value.printed_codes.remove(place);
-            changes.replace(&account)?;
-            let level = account.value.level(Factor::Clerk);
-            let proof = proof(Factor::Clerk, level, None, now);
-            self.enter(changes, &mut account, proof, origin, None, now, seed)
-        })
+/// The ticket of these letters that is for a screen of the counter.
+pub(super) fn counter_ticket(
+    provider: &Provider,
+    code: &Secret,
+    now: OffsetDateTime,
+) -> Result<Option<(Loaded<TicketItem>, Loaded<Account>)>, Failure> {
+    let Some(ticket) = provider.load::<TicketItem>(&ticket_key(code))? else {
+        return Ok(None);
+    };
+    if ticket.value.ticket != TicketFor::Counter || now >= ticket.value.until {
+        return Ok(None);
     }
+    let account = provider.account(&ticket.value.account)?;
+    Ok((ticket.value.epoch == account.value.epoch).then_some((ticket, account)))
 }
 
 pub(super) fn give_ticket(
@@ -533,7 +515,7 @@ pub(super) fn give_ticket(
     seed: &Seed,
 ) -> Result<Ticket, Failure> {
     let code = Secret::new(seed.text("ticket", LETTERS, TICKET_LETTERS));
-    let until = now + TICKET_LASTS;
+    let until = now + ticket.lasts();
     changes.insert(&TicketItem {
         key: ticket_key(&code),
         account,

@@ -5,6 +5,7 @@ mod authorize;
 mod cases;
 mod clients;
 mod codes;
+mod counter;
 mod crossing;
 mod desk;
 mod logout;

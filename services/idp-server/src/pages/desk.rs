@@ -24,21 +24,26 @@ struct Shown {
 }
 
 /// Key of how an account is, and what can be done at a counter.
-fn state(account: Option<&AtDesk>) -> (&'static str, &'static [DeskTask]) {
-    match account {
-        None => ("desk-no-account", &[DeskTask::Ticket, DeskTask::Bind]),
-        Some(account) => match account.frozen {
-            Some(Way::Counter) => ("desk-frozen-counter", &[DeskTask::OpenUnfreeze]),
-            Some(_) => ("desk-frozen", &[DeskTask::Unfreeze]),
-            None if account.has_a_way_in => (
-                "desk-has-account",
-                &[DeskTask::Bind, DeskTask::Recovery, DeskTask::Freeze],
-            ),
-            None => (
-                "desk-no-way-in",
-                &[DeskTask::Ticket, DeskTask::Bind, DeskTask::Freeze],
-            ),
-        },
+fn state(account: Option<&AtDesk>) -> (&'static str, Vec<DeskTask>) {
+    let Some(account) = account else {
+        return ("desk-no-account", vec![DeskTask::Ticket, DeskTask::Bind]);
+    };
+    match account.frozen {
+        Some(Way::Counter) => ("desk-frozen-counter", vec![DeskTask::OpenUnfreeze]),
+        Some(_) => ("desk-frozen", vec![DeskTask::Unfreeze]),
+        None => {
+            let mut tasks = vec![DeskTask::Bind, DeskTask::Freeze];
+            if account.has_printed_codes {
+                tasks.insert(0, DeskTask::Admit);
+            }
+            if account.has_a_way_in {
+                tasks.push(DeskTask::Recovery);
+                ("desk-has-account", tasks)
+            } else {
+                tasks.insert(0, DeskTask::Ticket);
+                ("desk-no-way-in", tasks)
+            }
+        }
     }
 }
 
@@ -116,7 +121,7 @@ impl Pages {
             portrait: shown_of.portrait.as_deref(),
             state,
             careful_until: account.and_then(|account| account.careful_until).map(shown),
-            tasks,
+            tasks: &tasks,
         };
         Ok(Self::page_with_images(visit, StatusCode::OK, &page))
     }
@@ -177,6 +182,11 @@ impl Pages {
                 let code = Secret::new(field(form, "code")?);
                 provider.bind(&duty, &code, number(form)?, seed)?;
                 ("desk-done-text", None)
+            }
+            DeskTask::Admit => {
+                let code = Secret::new(field(form, "code")?);
+                let ticket = provider.admit(&duty, number(form)?, tenant, &code, seed)?;
+                ("desk-counter-text", Some(ticket.code.expose().to_owned()))
             }
             DeskTask::Recovery => {
                 provider.open_recovery(&duty, number(form)?, tenant, seed)?;

@@ -518,6 +518,7 @@ impl Pages {
             "/officers" => self.officers_page(visit, StatusCode::OK, None),
             "/organisations" => self.organisations_page(visit, StatusCode::OK, None),
             "/record" => self.record_page(visit, StatusCode::OK, None),
+            "/counter" => Ok(self.counter_page(visit, StatusCode::OK, None)),
             "/unfreeze" => Ok(self.unfreeze_page(visit, StatusCode::OK, None)),
             _ => {
                 let mut reply = self.message(
@@ -548,6 +549,7 @@ impl Pages {
             "/device" => self.device_letters(visit, &form),
             "/device/answer" => self.device_answer(visit, &form),
             "/sign-out" => self.sign_out(visit),
+            "/counter" => self.enter_at_counter(visit, &form),
             "/unfreeze" => self.unfreeze(visit, &form),
             "/record" => self.record(visit, &form),
             path => {
@@ -599,6 +601,8 @@ impl Pages {
             self.organisations_page(visit, status, text)
         } else if path.starts_with("/record") {
             self.record_page(visit, status, text)
+        } else if path.starts_with("/counter") {
+            Ok(self.counter_page(visit, status, text))
         } else if path.starts_with("/unfreeze") {
             Ok(self.unfreeze_page(visit, status, text))
         } else if path.starts_with("/device") {

@@ -12,8 +12,8 @@ use web_ui::{bare, see_other, set_cookie};
 
 use super::acting::theme_text;
 use super::view::{
-    CodePage, ConsentPage, DeviceChoosePage, DevicePage, FirstKeyPage, ScopeRow, ScreenPage,
-    SignInPage, UnfreezePage,
+    CodePage, ConsentPage, CounterPage, DeviceChoosePage, DevicePage, FirstKeyPage, ScopeRow,
+    ScreenPage, SignInPage, UnfreezePage,
 };
 use super::{INTERACTION_COOKIE, Pages, Problem, Reply, SCREEN_COOKIE, Visit, field, level_text};
 use crate::oauth::{DEVICE_PAGE, SESSION_COOKIE};
@@ -194,6 +194,33 @@ impl Pages {
             }
             Err(failure) => Err(failure.into()),
         }
+    }
+
+    pub(super) fn counter_page(
+        &self,
+        visit: &Visit<'_>,
+        status: StatusCode,
+        error: Option<&str>,
+    ) -> Reply {
+        let page = CounterPage {
+            frame: self.frame(visit, error),
+        };
+        Self::page(visit, status, &page)
+    }
+
+    /// A ticket of a clerk signs in at this screen.
+    pub(super) fn enter_at_counter(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let signed_in = self.oauth.provider().enter_at_counter(
+            &Secret::new(field(form, "ticket")?),
+            &visit.origin,
+            visit.now(),
+            visit.seed(),
+        )?;
+        Ok(Self::entered(visit, &signed_in))
     }
 
     pub(super) fn unfreeze_page(

@@ -98,6 +98,14 @@ pub struct UnfreezePage<'a> {
     pub frame: Frame<'a>,
 }
 
+/// A screen of the counter, for somebody whom a clerk admitted.
+#[derive(Debug, Template)]
+#[template(path = "counter.html")]
+pub struct CounterPage<'a> {
+    /// The frame.
+    pub frame: Frame<'a>,
+}
+
 /// A first key with a code from an officer.
 #[derive(Debug, Template)]
 #[template(path = "first_key.html")]

@@ -12,6 +12,8 @@ pub enum DeskTask {
     Ticket,
     /// Binds an account to the person at the desk.
     Bind,
+    /// Admits to a screen of the counter, by a code of the printed list.
+    Admit,
     /// Opens a recovery.
     Recovery,
     /// Confirms the recovery that another officer opened.
@@ -28,9 +30,10 @@ pub enum DeskTask {
 
 impl DeskTask {
     /// All.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ticket,
         Self::Bind,
+        Self::Admit,
         Self::Recovery,
         Self::Confirm,
         Self::Freeze,
@@ -45,6 +48,7 @@ impl DeskTask {
         match self {
             Self::Ticket => "ticket",
             Self::Bind => "bind",
+            Self::Admit => "admit",
             Self::Recovery => "recovery",
             Self::Confirm => "confirm",
             Self::Freeze => "freeze",
@@ -60,6 +64,7 @@ impl DeskTask {
         match self {
             Self::Ticket => "desk-ticket",
             Self::Bind => "desk-bind",
+            Self::Admit => "desk-admit",
             Self::Recovery => "desk-recovery",
             Self::Confirm => "desk-confirm",
             Self::Freeze => "desk-freeze",
@@ -73,6 +78,7 @@ impl DeskTask {
         match self {
             Self::Ticket => "desk-ticket-hint",
             Self::Bind => "desk-bind-hint",
+            Self::Admit => "desk-admit-hint",
             Self::Recovery => "desk-recovery-hint",
             Self::Confirm => "desk-confirm-hint",
             Self::Freeze => "desk-freeze-hint",
@@ -85,7 +91,7 @@ impl DeskTask {
     /// Whether the code that the person brought is typed.
     #[must_use]
     pub const fn needs_code(self) -> bool {
-        matches!(self, Self::Bind)
+        matches!(self, Self::Bind | Self::Admit)
     }
 
     /// Whether the officer says that the person was compared with the portrait.
