@@ -461,6 +461,60 @@ fn somebody_without_a_phone_is_let_in_at_the_counter() {
 }
 
 #[test]
+fn events_are_read_by_the_person_and_on_a_ground() {
+    let site = Site::new();
+    let mut boss = site.card(7);
+    site.provider
+        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
+        .unwrap();
+    let (mut officer, mut person) = (site.card(1), site.card(3));
+    let of_person = format!("number={}", number(3).as_str());
+    let fields = format!("{of_person}&ground=ground-court");
+    let page = officer.post("/investigation/read", &fields);
+    assert!(page.body().contains("for officers only"), "{}", page.body());
+    let appoint = format!(
+        "number={}&office=Court&duty-investigation=yes",
+        number(1).as_str()
+    );
+    boss.post("/officers/appoint", &appoint);
+    assert!(officer.get("/investigation").body().contains("Ground"));
+    for ground in ["", "&ground=curiosity"] {
+        let page = officer.post("/investigation/read", &format!("{of_person}{ground}"));
+        assert_eq!(page.status(), StatusCode::FORBIDDEN, "{ground}");
+    }
+    assert!(
+        !person
+            .get("/account/events")
+            .body()
+            .contains("An officer read this list")
+    );
+    let page = officer.post("/investigation/read", &fields);
+    assert!(page.body().contains("Signed in"), "{}", page.body());
+    let page = person.get("/account/events");
+    assert!(
+        page.body().contains("An officer read this list"),
+        "{}",
+        page.body()
+    );
+    // Many events come in pages.
+    for _ in 0..120 {
+        officer.post("/investigation/read", &fields);
+    }
+    let page = person.get("/account/events");
+    assert!(page.body().contains("/account/events?page=2") && !page.body().contains("page=0"));
+    let page = person.get("/account/events?page=2");
+    assert!(page.body().contains("/account/events?page=1") && !page.body().contains("page=3"));
+    assert!(page.body().contains("Signed in"), "{}", page.body());
+    let mut stranger = site.browser();
+    assert!(
+        stranger
+            .get("/account/events")
+            .body()
+            .contains("Sign in with a passkey")
+    );
+}
+
+#[test]
 fn mandates_are_given_asked_for_and_ended() {
     let site = Site::new();
     let (mut mother, mut son) = (site.card(3), site.card(4));

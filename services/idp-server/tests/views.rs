@@ -107,6 +107,36 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
                 represented: &["12345678901234".to_owned()],
             }),
         ),
+        (
+            "events",
+            html(&EventsPage {
+                frame,
+                places: &places,
+                events: &events,
+                newer: Some(1),
+                older: Some(3),
+            }),
+        ),
+        (
+            "investigation",
+            html(&InvestigationPage {
+                frame,
+                places: &places,
+                grounds: &[GroundField {
+                    name: "ground-court",
+                    text: "ground-court",
+                }],
+                found: Some(("12345678901234", &events)),
+            }),
+        ),
+        (
+            "printed",
+            html(&PrintedPage {
+                frame,
+                places: &places,
+                codes: &[HOSTILE, "ABCD-EFGH"],
+            }),
+        ),
         ("counter", html(&CounterPage { frame })),
         ("unfreeze", html(&UnfreezePage { frame })),
         ("first-key", html(&FirstKeyPage { frame })),

@@ -140,6 +140,7 @@ fn person(browser: &Browser, issuer: &str, letters: &Letters) {
         "/acting",
         "/clients",
         "/device",
+        "/account/events",
         "/account/freeze",
         "/sign-out",
     ] {

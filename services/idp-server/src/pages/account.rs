@@ -2,17 +2,25 @@
 
 use http::StatusCode;
 use oauth2::Parameters;
-use oidc_provider::{ChannelKind, ClientId, CredentialId, EventKind, Secret, SessionId};
+use oidc_provider::{
+    ChannelKind, ClientId, CredentialId, Duty, Event, EventKind, Ground, Secret, SessionId,
+};
 use passwords::Password;
 use tokio::runtime::Handle;
 use web_ui::{ConfirmPage, see_other, set_cookie};
 
-use super::view::{AccountPage, EventRow, Row};
-use super::{Pages, Problem, Reply, Visit, field, level_text, shown};
+use super::view::{
+    AccountPage, EventRow, EventsPage, GroundField, InvestigationPage, PrintedPage, Row,
+};
+use super::{Pages, Problem, Reply, Visit, desk, field, level_text, shown};
 use crate::oauth::SESSION_COOKIE;
 
-/// Events on one page.
-const MOST_EVENTS: usize = 50;
+/// Events on the account page.
+const LATEST_EVENTS: usize = 10;
+/// Events on a page of their own.
+const ON_A_PAGE: usize = 100;
+/// Events that are looked through for one page or officer.
+const MOST_EVENTS: usize = 10_000;
 /// Shortest password, in characters.
 const SHORTEST_PASSWORD: usize = 12;
 
@@ -41,7 +49,96 @@ fn event_text(kind: EventKind) -> &'static str {
     }
 }
 
+fn event_row(event: Event) -> EventRow {
+    EventRow {
+        at: shown(event.at),
+        text: event_text(event.event),
+        network: event.network,
+    }
+}
+
+const GROUNDS: [(Ground, GroundField); 3] = [
+    (Ground::Asked, ground("ground-asked")),
+    (Ground::Court, ground("ground-court")),
+    (Ground::Crime, ground("ground-crime")),
+];
+
+const fn ground(text: &'static str) -> GroundField {
+    GroundField { name: text, text }
+}
+
 impl Pages {
+    pub(super) fn events_page(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
+        let events = self.oauth.provider().history(visit.who()?, MOST_EVENTS)?;
+        let page = visit.call.query.split('&').find_map(|pair| {
+            let page = pair.strip_prefix("page=")?;
+            page.parse::<usize>().ok()
+        });
+        let page = page.unwrap_or(1).clamp(1, MOST_EVENTS / ON_A_PAGE);
+        let older = (events.len() > page * ON_A_PAGE).then_some(page + 1);
+        let events: Vec<EventRow> = events
+            .into_iter()
+            .skip((page - 1) * ON_A_PAGE)
+            .take(ON_A_PAGE)
+            .map(event_row)
+            .collect();
+        let page = EventsPage {
+            frame: self.frame(visit, None),
+            places: &self.places(visit, "/account"),
+            events: &events,
+            newer: (page > 1).then(|| page - 1),
+            older,
+        };
+        Ok(Self::page(visit, StatusCode::OK, &page))
+    }
+
+    pub(super) fn investigation_page(
+        &self,
+        visit: &Visit<'_>,
+        status: StatusCode,
+        error: Option<&str>,
+    ) -> Result<Reply, Problem> {
+        let provider = self.oauth.provider();
+        provider.on_duty(visit.who()?, Duty::Investigation)?;
+        Ok(self.investigation(visit, status, error, None))
+    }
+
+    fn investigation(
+        &self,
+        visit: &Visit<'_>,
+        status: StatusCode,
+        error: Option<&str>,
+        found: Option<(&str, &[EventRow])>,
+    ) -> Reply {
+        let page = InvestigationPage {
+            frame: self.frame(visit, error),
+            places: &self.places(visit, "/investigation"),
+            grounds: &GROUNDS.map(|(_, field)| field),
+            found,
+        };
+        Self::page(visit, status, &page)
+    }
+
+    /// An officer reads somebody's events; that it was read, and on which ground, is in the person's own list.
+    pub(super) fn investigate(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let provider = self.oauth.provider();
+        let by = provider.on_duty(visit.who()?, Duty::Investigation)?;
+        let number = desk::number(form)?;
+        let named = field(form, "ground")?;
+        let (ground, _) = GROUNDS
+            .into_iter()
+            .find(|(_, field)| field.name == named)
+            .ok_or(Problem::Form)?;
+        let events = provider.history_for(&by, number, self.tenant, ground, MOST_EVENTS)?;
+        let events: Vec<EventRow> = events.into_iter().map(event_row).collect();
+        let found = Some((number.as_str(), events.as_slice()));
+        Ok(self.investigation(visit, StatusCode::OK, None, found))
+    }
+
     pub(super) fn account_page(
         &self,
         visit: &Visit<'_>,
@@ -101,13 +198,9 @@ impl Pages {
             })
             .collect();
         let events: Vec<EventRow> = provider
-            .history(who, MOST_EVENTS)?
+            .history(who, LATEST_EVENTS)?
             .into_iter()
-            .map(|event| EventRow {
-                at: shown(event.at),
-                text: event_text(event.event),
-                network: event.network,
-            })
+            .map(event_row)
             .collect();
         let page = AccountPage {
             frame: self.frame(visit, error),
@@ -211,13 +304,12 @@ impl Pages {
             "print-codes" => {
                 let codes = provider.print_codes(who, seed)?;
                 let codes: Vec<&str> = codes.iter().map(Secret::expose).collect();
-                return Ok(self.message(
-                    visit,
-                    "printed-title",
-                    "printed-text",
-                    Some(&codes.join(" ")),
-                    Some(("/account", "back-to-account")),
-                ));
+                let page = PrintedPage {
+                    frame: self.frame(visit, None),
+                    places: &self.places(visit, "/account"),
+                    codes: &codes,
+                };
+                return Ok(Self::page(visit, StatusCode::OK, &page));
             }
             "add-address" => {
                 let address = field(form, "address")?.trim();

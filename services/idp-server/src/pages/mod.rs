@@ -398,6 +398,7 @@ impl Pages {
         for (duty, path, text) in [
             (Duty::Desk, "/desk", "desk-title"),
             (Duty::Clients, "/approvals", "approvals-title"),
+            (Duty::Investigation, "/investigation", "investigation-title"),
             (Duty::Appointment, "/officers", "officers-title"),
             (Duty::Organisations, "/record", "record-title"),
         ] {
@@ -510,6 +511,8 @@ impl Pages {
             "/device" => self.device_page(visit, StatusCode::OK, None),
             "/account" => self.account_page(visit, StatusCode::OK, None),
             "/account/freeze" => self.ask_to_freeze(visit),
+            "/account/events" => self.events_page(visit),
+            "/investigation" => self.investigation_page(visit, StatusCode::OK, None),
             "/sign-out" => Ok(self.ask_to_sign_out(visit)),
             "/desk" => self.desk_page(visit, StatusCode::OK, None),
             "/acting" => self.acting_page(visit, StatusCode::OK, None),
@@ -560,6 +563,7 @@ impl Pages {
                     Some(("acting", what)) => self.change_acting(visit, what, &form),
                     Some(("clients", what)) => self.change_clients(visit, what, &form),
                     Some(("approvals", what)) => self.change_approvals(visit, what, &form),
+                    Some(("investigation", "read")) => self.investigate(visit, &form),
                     Some(("officers", what)) => self.change_officers(visit, what, &form),
                     Some(("organisations", what)) => self.change_organisations(visit, what, &form),
                     _ => Err(Problem::Form),
@@ -595,6 +599,8 @@ impl Pages {
             self.clients_page(visit, status, text)
         } else if path.starts_with("/approvals") {
             self.approvals_page(visit, status, text)
+        } else if path.starts_with("/investigation") {
+            self.investigation_page(visit, status, text)
         } else if path.starts_with("/officers") {
             self.officers_page(visit, status, text)
         } else if path.starts_with("/organisations") {

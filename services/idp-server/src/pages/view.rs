@@ -3,6 +3,7 @@
 mod acting;
 mod clients;
 mod desk;
+mod events;
 mod officers;
 mod organisations;
 
@@ -12,6 +13,7 @@ use web_ui::Frame;
 pub use acting::{ActingPage, ActingTask, MandateRow};
 pub use clients::{ApprovalRow, ApprovalsPage, ClientFormPage, ClientRow, ClientsPage, ScopeField};
 pub use desk::{CasePage, CaseRow, DeskPage, DeskTask, PersonPage};
+pub use events::{EventsPage, GroundField, InvestigationPage, PrintedPage};
 pub use officers::{DutyField, OfficerRow, OfficersPage};
 pub use organisations::{OrganisationRow, OrganisationsPage, RecordPage, RepresentativeRow};
 
