@@ -489,12 +489,15 @@ impl Provider {
     }
 }
 
+/// A ticket, and the account of whom it was given to.
+type Admitted = (Loaded<TicketItem>, Loaded<Account>);
+
 /// The ticket of these letters that is for a screen of the counter.
 pub(super) fn counter_ticket(
     provider: &Provider,
     code: &Secret,
     now: OffsetDateTime,
-) -> Result<Option<(Loaded<TicketItem>, Loaded<Account>)>, Failure> {
+) -> Result<Option<Admitted>, Failure> {
     let Some(ticket) = provider.load::<TicketItem>(&ticket_key(code))? else {
         return Ok(None);
     };
