@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
-use id_registry::{PersonalNumber, Theme};
+use id_registry::{PersonalNumber, Population, Theme};
 use jose::JwkSet;
 use oidc_provider::{
     ClientAuthentication, ClientForm, ClientId, Duty, Level, Profile, Provider, Seed, Tenant,
@@ -52,6 +52,62 @@ pub enum OfficerDuty {
     Appointment,
     /// Keep the register of organisations and of who heads them
     Organisations,
+}
+
+/// The sandbox.
+#[derive(Debug, Subcommand)]
+pub enum SandboxAction {
+    /// Make test people, the first of the demonstration's residents, and print number, name and a code for a first
+    /// passkey of each, good for half an hour; who has a passkey already gets no code
+    People {
+        /// The settings, of the tenant `sandbox`
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        count: u32,
+    },
+}
+
+impl SandboxAction {
+    /// The settings' file.
+    #[must_use]
+    pub fn config(&self) -> &Path {
+        match self {
+            Self::People { config, .. } => config,
+        }
+    }
+
+    /// Does it; gives what is printed.
+    ///
+    /// # Errors
+    /// In words; among them that this is no sandbox.
+    pub fn run(self, provider: &Provider, tenant: Tenant) -> Result<String, String> {
+        let Self::People { count, .. } = self;
+        if tenant != Tenant::Sandbox {
+            return Err("test people are made where the settings say tenant = \"sandbox\"".into());
+        }
+        let residents = Population::demonstration();
+        let mut printed = String::new();
+        for index in 0..count {
+            let Some(resident) = residents.person(index) else {
+                break;
+            };
+            let ticket = provider
+                .test_person(resident.number, OffsetDateTime::now_utc(), &seed())
+                .map_err(|error| error.to_string())?;
+            let code = ticket.map_or_else(|| "-".to_owned(), |it| it.code.expose().to_owned());
+            let (family, given) = (
+                &resident.family_name.cyrillic,
+                &resident.given_name.cyrillic,
+            );
+            printed.push_str(&format!(
+                "{}\t{family} {given}\t{code}\n",
+                resident.number.as_str()
+            ));
+        }
+        Ok(printed)
+    }
 }
 
 /// Relying parties.

@@ -33,7 +33,7 @@ use transport::{
 };
 
 use crate::idp_accounts::AccountAction;
-use crate::idp_operator::{ClientAction, OfficerAction};
+use crate::idp_operator::{ClientAction, OfficerAction, SandboxAction};
 
 /// The identity provider's file in the state directory.
 const DATABASE: &str = "identity.sqlite";
@@ -82,6 +82,9 @@ enum Action {
     /// Accounts of an earlier provider
     #[command(subcommand)]
     Account(AccountAction),
+    /// Test people
+    #[command(subcommand)]
+    Sandbox(SandboxAction),
 }
 
 #[derive(Debug, Subcommand)]
@@ -144,6 +147,13 @@ pub async fn run(
             Ok(())
         }
         Action::Officer(action) => {
+            let config = action.config().to_owned();
+            beside(&config, move |provider, tenant| {
+                action.run(provider, tenant)
+            })
+            .await
+        }
+        Action::Sandbox(action) => {
             let config = action.config().to_owned();
             beside(&config, move |provider, tenant| {
                 action.run(provider, tenant)

@@ -195,3 +195,29 @@ fn accounts_are_taken_over_one_by_one_and_once() {
         "{said}"
     );
 }
+
+#[test]
+fn test_people_are_made_in_the_sandbox_only() {
+    let site = Site::new("people", "");
+    let output = site.run(&["sandbox", "people"], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("sandbox"), "{said}");
+
+    let site = Site::new("sandbox", "");
+    let said = site.output(&["sandbox", "people"], &["--count", "3"]);
+    let rows: Vec<Vec<&str>> = said.lines().map(|row| row.split('\t').collect()).collect();
+    assert_eq!(rows.len(), 3, "{said}");
+    for row in &rows {
+        assert_eq!(row.len(), 3, "{said}");
+        assert!(row[0].parse::<id_registry::PersonalNumber>().is_ok() && row[1].contains(' '));
+        assert_eq!(
+            row[2].chars().filter(char::is_ascii_alphanumeric).count(),
+            12
+        );
+    }
+    // Again, the same people with other codes: nobody has used one yet.
+    let again = site.output(&["sandbox", "people"], &["--count", "3"]);
+    assert_ne!(again, said);
+    assert!(again.starts_with(rows[0][0]));
+}

@@ -58,6 +58,35 @@ fn an_officer_comes_to_be_serves_and_is_dismissed() {
 }
 
 #[test]
+fn test_people_are_of_the_sandbox_only() {
+    let world = world();
+    let made = || {
+        let made = world.provider.test_person(number(4713), NOON, &seed());
+        made.unwrap()
+    };
+    let lost = made().expect("a ticket");
+    let ticket = made().expect("the first one may be lost");
+    let (origin, key) = (origin(TOWN), key_of(4713, 0));
+    let used = world
+        .provider
+        .use_ticket(&ticket.code, &key, &origin, NOON, &seed());
+    let who = world.who(&used.unwrap());
+    assert_eq!(who.account().tenant, Tenant::Sandbox);
+    assert_eq!(who.level(), Level::High);
+    assert!(made().is_none(), "there is a key already");
+    let key = key_of(4713, 1);
+    let late = world
+        .provider
+        .use_ticket(&lost.code, &key, &origin, NOON, &seed());
+    assert!(late.is_ok_and(|signed_in| world.who(&signed_in).account().id == who.account().id));
+    // The same number among people is somebody else: nobody.
+    let nobody = world
+        .provider
+        .dismiss_by_operator(number(4713), Tenant::People, NOON);
+    assert_eq!(refusal(nobody), Refusal::NoAccount);
+}
+
+#[test]
 fn a_relying_party_is_taken_in_as_it_stands() {
     let world = world();
     let admit = |id: Option<&ClientId>, form: &ClientForm, tenant| {

@@ -496,6 +496,7 @@ fn events_are_read_by_the_person_and_on_a_ground() {
         "{}",
         page.body()
     );
+    assert!(page.body().contains("Court: a court"), "{}", page.body());
     // Many events come in pages.
     for _ in 0..120 {
         officer.post("/investigation/read", &fields);

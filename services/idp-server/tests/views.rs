@@ -40,6 +40,8 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
         at: "2026-11-25 10:00".to_owned(),
         text: "event-signed-in",
         network: Some("192.0.2.0/24".to_owned()),
+        office: Some(HOSTILE.to_owned()),
+        ground: Some("ground-court"),
     }];
     let scope_texts = ["scope-profile".to_owned()];
     let places = [Place {

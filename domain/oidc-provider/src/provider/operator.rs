@@ -18,6 +18,28 @@ use crate::secret::{AccountId, ClientId, Seed};
 /// Why, in events.
 const OPERATOR: &str = "operator";
 
+/// An account that the operator opened or found.
+struct Opened {
+    id: AccountId,
+    epoch: u64,
+    needs_key: bool,
+}
+
+/// A ticket for a first key, after the operator compared the person.
+fn first_ticket(
+    changes: &mut Changes,
+    id: AccountId,
+    epoch: u64,
+    now: OffsetDateTime,
+    seed: &Seed,
+) -> Result<Ticket, Failure> {
+    for kind in [EventKind::AccountProofed, EventKind::TicketIssued] {
+        changes.event(Event::new(kind, now).because(OPERATOR).account(&id));
+    }
+    let first = TicketFor::FirstKey;
+    give_ticket(changes, id, first, epoch, None, now, seed)
+}
+
 impl Provider {
     /// Makes somebody an officer with these duties. Who has no way in yet gets a ticket for a first key: whoever operates
     /// the server has compared the person.
@@ -33,32 +55,14 @@ impl Provider {
         now: OffsetDateTime,
         seed: &Seed,
     ) -> Result<Option<Ticket>, Failure> {
-        let login = LoginName::Number(number, tenant).key();
         self.decide(|| {
             let mut changes = Changes::default();
             let event = |kind| Event::new(kind, now).because(OPERATOR);
-            let (id, epoch, needs_key) = match self.account_of_login(&login)? {
-                Some(mut account) => {
-                    let needs_key = !account.value.has_a_way_in();
-                    if needs_key {
-                        account.value.bind(number, Proofing::InPerson, now);
-                        changes.replace(&account)?;
-                    }
-                    (account.value.id, account.value.epoch, needs_key)
-                }
-                None => {
-                    let id = AccountId(seed.id("account"));
-                    let mut account = Account::open(id.clone(), tenant, now);
-                    account.bind(number, Proofing::InPerson, now);
-                    changes.insert(&account)?;
-                    changes.insert(&Login {
-                        key: login.clone(),
-                        account: id.clone(),
-                    })?;
-                    changes.event(event(EventKind::AccountOpened).account(&id));
-                    (id, account.epoch, true)
-                }
-            };
+            let Opened {
+                id,
+                epoch,
+                needs_key,
+            } = self.open_by_operator(&mut changes, number, tenant, now, seed)?;
             let officer = Officer {
                 account: id.clone(),
                 office: office.to_owned(),
@@ -75,11 +79,70 @@ impl Provider {
             if !needs_key {
                 return Ok(Decision::yes(changes, None));
             }
-            changes.event(event(EventKind::AccountProofed).account(&id));
-            changes.event(event(EventKind::TicketIssued).account(&id));
-            let first = TicketFor::FirstKey;
-            let ticket = give_ticket(&mut changes, id, first, epoch, None, now, seed)?;
+            let ticket = first_ticket(&mut changes, id, epoch, now, seed)?;
             Ok(Decision::yes(changes, Some(ticket)))
+        })
+    }
+
+    /// Makes a test person of the sandbox: an account as if somebody had been compared at a desk, and a ticket for its
+    /// first key; none for one that has a way in already. There is no such thing for people.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn test_person(
+        &self,
+        number: PersonalNumber,
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<Option<Ticket>, Failure> {
+        self.decide(|| {
+            let mut changes = Changes::default();
+            let opened = self.open_by_operator(&mut changes, number, Tenant::Sandbox, now, seed)?;
+            if !opened.needs_key {
+                return Ok(Decision::yes(changes, None));
+            }
+            let ticket = first_ticket(&mut changes, opened.id, opened.epoch, now, seed)?;
+            Ok(Decision::yes(changes, Some(ticket)))
+        })
+    }
+
+    /// The account of a number, opened if there is none, bound if it has no way in yet.
+    fn open_by_operator(
+        &self,
+        changes: &mut Changes,
+        number: PersonalNumber,
+        tenant: Tenant,
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<Opened, Failure> {
+        let login = LoginName::Number(number, tenant).key();
+        let event = |kind| Event::new(kind, now).because(OPERATOR);
+        let (id, epoch, needs_key) = match self.account_of_login(&login)? {
+            Some(mut account) => {
+                let needs_key = !account.value.has_a_way_in();
+                if needs_key {
+                    account.value.bind(number, Proofing::InPerson, now);
+                    changes.replace(&account)?;
+                }
+                (account.value.id, account.value.epoch, needs_key)
+            }
+            None => {
+                let id = AccountId(seed.id("account"));
+                let mut account = Account::open(id.clone(), tenant, now);
+                account.bind(number, Proofing::InPerson, now);
+                changes.insert(&account)?;
+                changes.insert(&Login {
+                    key: login.clone(),
+                    account: id.clone(),
+                })?;
+                changes.event(event(EventKind::AccountOpened).account(&id));
+                (id, account.epoch, true)
+            }
+        };
+        Ok(Opened {
+            id,
+            epoch,
+            needs_key,
         })
     }
 

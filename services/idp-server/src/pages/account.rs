@@ -54,6 +54,13 @@ fn event_row(event: Event) -> EventRow {
         at: shown(event.at),
         text: event_text(event.event),
         network: event.network,
+        office: event.office,
+        ground: match event.reason.as_deref() {
+            Some("asked") => Some("ground-asked"),
+            Some("court") => Some("ground-court"),
+            Some("crime") => Some("ground-crime"),
+            _ => None,
+        },
     }
 }
 

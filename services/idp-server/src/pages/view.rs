@@ -182,6 +182,10 @@ pub struct EventRow {
     pub text: &'static str,
     /// The network.
     pub network: Option<String>,
+    /// The office of the officer who did it.
+    pub office: Option<String>,
+    /// Key of the ground on which it was read.
+    pub ground: Option<&'static str>,
 }
 
 /// Everything about one's own account.
