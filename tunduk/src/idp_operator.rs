@@ -214,8 +214,6 @@ struct Registration {
     after_logout_uris: BTreeSet<String>,
     logout_uri: Option<String>,
     #[serde(default)]
-    tls_subject: Option<String>,
-    #[serde(default)]
     tls_key: bool,
     keys: Option<PathBuf>,
     #[serde(default)]
@@ -245,11 +243,10 @@ pub fn admit(provider: &Provider, tenant: Tenant, path: &Path) -> Result<String,
             set.to_value().to_string()
         }
     };
-    let authentication = match (read.tls_subject, read.tls_key) {
-        (Some(subject), false) => ClientAuthentication::TlsSubject { subject },
-        (None, true) => ClientAuthentication::TlsKey,
-        (None, false) => ClientAuthentication::PrivateKeyJwt,
-        (Some(_), true) => return Err(failed(&"tls_subject and tls_key exclude each other")),
+    let authentication = if read.tls_key {
+        ClientAuthentication::TlsKey
+    } else {
+        ClientAuthentication::PrivateKeyJwt
     };
     let level = match read.level.as_deref() {
         None | Some("low") => Level::Low,

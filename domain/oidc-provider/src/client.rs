@@ -34,11 +34,6 @@ pub fn tells_who(scope: &str) -> bool {
 pub enum ClientAuthentication {
     /// `private_key_jwt` (RFC 7523, OpenID Connect Core 9): signed with one of the client's keys.
     PrivateKeyJwt,
-    /// `tls_client_auth` (RFC 8705 2.1): a certificate of a known authority with this subject, as RFC 4514 writes it.
-    TlsSubject {
-        /// The subject.
-        subject: String,
-    },
     /// `self_signed_tls_client_auth` (RFC 8705 2.2): a certificate of which the client's keys hold the key.
     TlsKey,
 }
@@ -214,10 +209,8 @@ impl ClientForm {
         if self.keys.len() > LONGEST_KEYS {
             return refuse("the keys are larger than 16 KiB");
         }
-        if !matches!(self.authentication, ClientAuthentication::TlsSubject { .. })
-            && self.keys.is_empty()
-        {
-            return refuse("this way of authentication needs keys");
+        if self.keys.is_empty() {
+            return refuse("a client needs keys");
         }
         if !self.purposes.contains_key("openid") {
             return refuse("the scope openid is always needed");

@@ -255,8 +255,7 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
                 after_logout_uris: String::new(),
                 logout_uri: HOSTILE.to_owned(),
                 keys: HOSTILE.to_owned(),
-                tls_subject: HOSTILE.to_owned(),
-                methods: ["a", "b", "c"].map(|name| Choice {
+                methods: ["a", "b"].map(|name| Choice {
                     name: name.to_owned(),
                     text: "method-tls-key".to_owned(),
                     chosen: name == "a",

@@ -89,9 +89,6 @@ impl Oauth {
                     certificate: Some(sha256_base64url(der)),
                 })
             }
-            ClientAuthentication::TlsSubject { .. } => Err(refuse(
-                "certificates are not yet accepted by subject; register their keys",
-            )),
         }
     }
 

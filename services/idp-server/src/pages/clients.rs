@@ -19,9 +19,8 @@ use super::{Pages, Problem, Reply, Visit, field, level_text};
 
 /// Relying parties on one page.
 const ON_A_PAGE: usize = 20;
-const METHODS: [(&str, &str); 3] = [
+const METHODS: [(&str, &str); 2] = [
     ("private_key_jwt", "method-private-key-jwt"),
-    ("tls_client_auth", "method-tls-subject"),
     ("self_signed_tls_client_auth", "method-tls-key"),
 ];
 const PROFILES: [(Profile, &str, &str); 2] = [
@@ -32,8 +31,7 @@ const PROFILES: [(Profile, &str, &str); 2] = [
 const fn method(form: &ClientForm) -> &'static str {
     match form.authentication {
         ClientAuthentication::PrivateKeyJwt => METHODS[0].0,
-        ClientAuthentication::TlsSubject { .. } => METHODS[1].0,
-        ClientAuthentication::TlsKey => METHODS[2].0,
+        ClientAuthentication::TlsKey => METHODS[1].0,
     }
 }
 
@@ -109,9 +107,6 @@ fn read(form: &Parameters) -> Result<ClientForm, Problem> {
     let organisation = text("organisation");
     let authentication = match field(form, "method")? {
         "private_key_jwt" => ClientAuthentication::PrivateKeyJwt,
-        "tls_client_auth" => ClientAuthentication::TlsSubject {
-            subject: text("tls-subject"),
-        },
         "self_signed_tls_client_auth" => ClientAuthentication::TlsKey,
         _ => return Err(Problem::Form),
     };
@@ -239,10 +234,6 @@ impl Pages {
             after_logout_uris: text(|form| joined(&form.after_logout_uris)),
             logout_uri: text(|form| form.logout_uri.clone().unwrap_or_default()),
             keys: text(|form| form.keys.clone()),
-            tls_subject: text(|form| match &form.authentication {
-                ClientAuthentication::TlsSubject { subject } => subject.clone(),
-                _ => String::new(),
-            }),
             methods: METHODS.map(|(name, text)| choice(name, text, name == chosen)),
             profiles: PROFILES.map(|(known, name, text)| choice(name, text, known == profile)),
             levels: Level::ALL

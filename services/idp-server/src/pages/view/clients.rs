@@ -73,10 +73,8 @@ pub struct ClientFormPage<'a> {
     pub logout_uri: String,
     /// Its public keys.
     pub keys: String,
-    /// The subject of its certificate, if that is how it proves who it is.
-    pub tls_subject: String,
     /// Ways to prove who it is.
-    pub methods: [Choice; 3],
+    pub methods: [Choice; 2],
     /// Rules.
     pub profiles: [Choice; 2],
     /// Levels.
