@@ -8,34 +8,13 @@
 
 #[path = "../../../fuzz/src/asic.rs"]
 mod containers;
+#[path = "../../../fuzz/src/replay.rs"]
+mod replay;
 #[path = "../../../fuzz/src/xmldsig.rs"]
 mod signatures;
 
-/// Places of one input that are tried; all of a small one.
-const PLACES: usize = 1_000;
-
 #[test]
 fn corpora_and_changed_forms_of_them() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus");
-    for (name, run) in containers::TARGETS.iter().chain(signatures::TARGETS) {
-        let mut inputs = 0;
-        for entry in std::fs::read_dir(format!("{folder}/{name}")).unwrap() {
-            let mut input = std::fs::read(entry.unwrap().path()).unwrap();
-            run(&input);
-            let step = input.len() / PLACES + 1;
-            for position in (0..input.len()).step_by(step) {
-                run(&input[..position]);
-                for other in [b'<', b'"', 0, input[position] ^ 1, input[position] ^ 0x80] {
-                    let before = std::mem::replace(&mut input[position], other);
-                    run(&input);
-                    input[position] = before;
-                }
-                let octet = input.remove(position);
-                run(&input);
-                input.insert(position, octet);
-            }
-            inputs += 1;
-        }
-        assert!(inputs > 0, "{name} has no corpus");
-    }
+    let targets = containers::TARGETS.iter().chain(signatures::TARGETS);
+    replay::replay(targets, 1_000, b"<\"\0", &[1, 0x80]);
 }
