@@ -160,7 +160,7 @@ pub(crate) fn bring_up(
     client: &mut Client,
     table: &str,
     lock: i64,
-    migrations: &[&str],
+    migrations: &[impl AsRef<str>],
 ) -> Result<i32, postgres::Error> {
     let mut transaction = client.transaction()?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&lock])?;
@@ -176,7 +176,7 @@ pub(crate) fn bring_up(
         return Ok(version);
     };
     for migration in missing {
-        transaction.batch_execute(migration)?;
+        transaction.batch_execute(migration.as_ref())?;
     }
     let newest = i32::try_from(migrations.len()).unwrap_or(i32::MAX);
     transaction.execute(&format!("UPDATE {table} SET version = $1"), &[&newest])?;

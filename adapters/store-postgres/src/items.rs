@@ -98,7 +98,11 @@ macro_rules! statements {
     };
 }
 
-/// Whose items, and how their schema grew.
+/// The schema, in the order in which it grew; PREFIX and COMMITTING stand for whose it is. A file is never changed once
+/// it was released; a change is a new file.
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/items_0001.sql")];
+
+/// Whose items.
 pub trait Kept: 'static {
     /// The kinds of items.
     type Kind: items::Kind;
@@ -106,8 +110,8 @@ pub trait Kept: 'static {
     type Event: items::Event;
     /// The table that holds the schema's version.
     const VERSION: &'static str;
-    /// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
-    const MIGRATIONS: &'static [&'static str];
+    /// With what the names of its tables begin.
+    const PREFIX: &'static str;
     /// Key of the lock under which one server at a time brings the schema up.
     const MIGRATING: i64;
     /// Key of the lock that commits share and that whoever reads events in order takes alone; also in the schema.
@@ -124,7 +128,7 @@ impl Kept for Identity {
     type Kind = oidc_provider::Kind;
     type Event = oidc_provider::Event;
     const VERSION: &'static str = "identity_schema_version";
-    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/identity_0001.sql")];
+    const PREFIX: &'static str = "identity";
     /// "identity" in ASCII.
     const MIGRATING: i64 = 0x6964_656e_7469_7479;
     /// "events" in ASCII.
@@ -143,7 +147,7 @@ impl Kept for Signing {
     type Kind = server_signing::ItemKind;
     type Event = server_signing::Event;
     const VERSION: &'static str = "signing_schema_version";
-    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/signing_0001.sql")];
+    const PREFIX: &'static str = "signing";
     /// "signing" in ASCII.
     const MIGRATING: i64 = 0x73_6967_6e69_6e67;
     /// "signed" in ASCII.
@@ -187,14 +191,19 @@ impl<D: Kept> PostgresItems<D> {
             connections: Connections::new(config),
             whose: PhantomData,
         };
+        let committing = D::COMMITTING.to_string();
+        let schema = MIGRATIONS.map(|part| {
+            part.replace("PREFIX", D::PREFIX)
+                .replace("COMMITTING", &committing)
+        });
         let version = items.with(|connection| {
             let client = &mut connection.client;
-            bring_up(client, D::VERSION, D::MIGRATING, D::MIGRATIONS)
+            bring_up(client, D::VERSION, D::MIGRATING, &schema)
         })?;
-        if usize::try_from(version) != Ok(D::MIGRATIONS.len()) {
+        if usize::try_from(version) != Ok(MIGRATIONS.len()) {
             return Err(StoreError::Unreadable(format!(
                 "its schema has version {version}, this program knows {}; use a newer program",
-                D::MIGRATIONS.len()
+                MIGRATIONS.len()
             )));
         }
         Ok(items)

@@ -4,30 +4,19 @@
 #[path = "../../store-sqlite/tests/suite/mod.rs"]
 mod suite;
 
+mod database;
+
+use database::with_a_database;
 use id_registry::{Register, StoreError};
-use postgres::{Client, NoTls};
 use store_postgres::PostgresRegister;
 use suite::Open;
 
-/// Connection string of a server on which these tests may make databases.
-const VARIABLE: &str = "TUNDUK_POSTGRES";
-
 fn in_a_database(name: &str, test: fn(Open<'_>)) {
-    let server = std::env::var(VARIABLE)
-        .unwrap_or_else(|_| panic!("{VARIABLE} names no PostgreSQL; run: cargo xtask test"));
-    let mut admin = Client::connect(&format!("{server} dbname=postgres"), NoTls)
-        .expect("the PostgreSQL answers");
-    let database = format!("tunduk_{name}_{}", std::process::id());
-    admin
-        .batch_execute(&format!("CREATE DATABASE {database}"))
-        .expect("a database");
-    let parameters = format!("{server} dbname={database}");
-    test(&|| {
-        Box::new(PostgresRegister::open(&parameters).expect("a register")) as Box<dyn Register>
+    with_a_database(name, |parameters| {
+        test(&|| {
+            Box::new(PostgresRegister::open(parameters).expect("a register")) as Box<dyn Register>
+        });
     });
-    admin
-        .batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
-        .expect("dropped");
 }
 
 #[test]

@@ -4,33 +4,18 @@
 #[path = "../../../domain/oidc-provider/tests/suite/mod.rs"]
 mod suite;
 
+mod database;
+
 use std::sync::Arc;
 
+use database::with_a_database;
 use oidc_provider::{Store, StoreError};
 use postgres::{Client, NoTls};
 use store_postgres::{PostgresIdentity, PostgresRegister};
 use suite::Open;
 
-/// Connection string of a server on which these tests may make databases.
-const VARIABLE: &str = "TUNDUK_POSTGRES";
-
-fn with_a_database(name: &str, test: impl FnOnce(&str)) {
-    let server = std::env::var(VARIABLE)
-        .unwrap_or_else(|_| panic!("{VARIABLE} names no PostgreSQL; run: cargo xtask test"));
-    let mut admin = Client::connect(&format!("{server} dbname=postgres"), NoTls)
-        .expect("the PostgreSQL answers");
-    let database = format!("tunduk_identity_{name}_{}", std::process::id());
-    admin
-        .batch_execute(&format!("CREATE DATABASE {database}"))
-        .expect("a database");
-    test(&format!("{server} dbname={database}"));
-    admin
-        .batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
-        .expect("dropped");
-}
-
 fn in_a_database(name: &str, test: fn(Open<'_>)) {
-    with_a_database(name, |parameters| {
+    with_a_database(&format!("identity_{name}"), |parameters| {
         test(&|| {
             Arc::new(PostgresIdentity::open(parameters).expect("a database")) as Arc<dyn Store>
         });
@@ -97,7 +82,7 @@ fn what_expired_is_forgotten() {
 #[test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 fn the_register_may_be_in_the_same_database() {
-    with_a_database("both", |parameters| {
+    with_a_database("identity_both", |parameters| {
         PostgresRegister::open(parameters).expect("a register");
         PostgresIdentity::open(parameters).expect("a database");
         PostgresRegister::open(parameters).expect("again");

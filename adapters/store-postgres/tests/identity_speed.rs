@@ -7,11 +7,13 @@
 #[path = "../../../domain/oidc-provider/tests/suite/world.rs"]
 mod world;
 
+mod database;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use database::with_a_database;
 use oidc_provider::{ActiveClient, Secret};
-use postgres::{Client, NoTls};
 use store_postgres::PostgresIdentity;
 use world::{World, bank_form};
 
@@ -22,13 +24,11 @@ const STATED: (f64, f64) = (500.0, 2000.0);
 #[test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 fn sign_ins_and_refreshes_in_a_second() {
-    let server = std::env::var("TUNDUK_POSTGRES").expect("a PostgreSQL is named");
-    let mut admin = Client::connect(&format!("{server} dbname=postgres"), NoTls).unwrap();
-    let database = format!("tunduk_identity_speed_{}", std::process::id());
-    admin
-        .batch_execute(&format!("CREATE DATABASE {database}"))
-        .unwrap();
-    let store = PostgresIdentity::open(&format!("{server} dbname={database}")).unwrap();
+    with_a_database("identity_speed", measure);
+}
+
+fn measure(parameters: &str) {
+    let store = PostgresIdentity::open(parameters).unwrap();
     let world = World::new(Arc::new(store));
     let bank = world.bank(&bank_form());
     let refreshes: Vec<Secret> = (0..THREADS)
@@ -51,10 +51,6 @@ fn sign_ins_and_refreshes_in_a_second() {
         assert!(sign_ins >= STATED.0, "{sign_ins}");
         assert!(refreshed >= STATED.1, "{refreshed}");
     }
-    drop(world);
-    admin
-        .batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
-        .unwrap();
 }
 
 fn rate(time: Duration, work: impl Fn(u32) + Sync) -> f64 {

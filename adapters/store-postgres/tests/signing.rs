@@ -4,33 +4,18 @@
 #[path = "../../../domain/server-signing/tests/suite/mod.rs"]
 mod suite;
 
+mod database;
+
 use std::sync::Arc;
 
+use database::with_a_database;
 use postgres::{Client, NoTls};
 use server_signing::{Store, StoreError};
 use store_postgres::{PostgresIdentity, PostgresRegister, PostgresSigning};
 use suite::Open;
 
-/// Connection string of a server on which these tests may make databases.
-const VARIABLE: &str = "TUNDUK_POSTGRES";
-
-fn with_a_database(name: &str, test: impl FnOnce(&str)) {
-    let server = std::env::var(VARIABLE)
-        .unwrap_or_else(|_| panic!("{VARIABLE} names no PostgreSQL; run: cargo xtask test"));
-    let mut admin = Client::connect(&format!("{server} dbname=postgres"), NoTls)
-        .expect("the PostgreSQL answers");
-    let database = format!("tunduk_signing_{name}_{}", std::process::id());
-    admin
-        .batch_execute(&format!("CREATE DATABASE {database}"))
-        .expect("a database");
-    test(&format!("{server} dbname={database}"));
-    admin
-        .batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)"))
-        .expect("dropped");
-}
-
 fn in_a_database(name: &str, test: fn(Open<'_>)) {
-    with_a_database(name, |parameters| {
+    with_a_database(&format!("signing_{name}"), |parameters| {
         test(&|| {
             Arc::new(PostgresSigning::open(parameters).expect("a database")) as Arc<dyn Store>
         });
@@ -88,7 +73,7 @@ fn what_expired_is_forgotten() {
 #[test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 fn all_may_share_one_database() {
-    with_a_database("all", |parameters| {
+    with_a_database("signing_all", |parameters| {
         PostgresRegister::open(parameters).expect("a register");
         PostgresSigning::open(parameters).expect("a database");
         PostgresIdentity::open(parameters).expect("a database");

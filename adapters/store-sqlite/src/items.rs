@@ -15,7 +15,10 @@ use time::OffsetDateTime;
 
 use crate::schema::{self, Readers};
 
-/// Whose items, and how their schema grew.
+/// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/items_0001.sql")];
+
+/// Whose items.
 pub trait Kept: 'static {
     /// The kinds of items.
     type Kind: items::Kind;
@@ -25,8 +28,6 @@ pub trait Kept: 'static {
     const WHOSE: &'static str;
     /// Which kind of database a file is (`PRAGMA application_id`).
     const APPLICATION: i32;
-    /// The schema, in the order in which it grew. A file is never changed once it was released; a change is a new file.
-    const MIGRATIONS: &'static [&'static str];
 }
 
 /// The identity provider's items.
@@ -38,7 +39,6 @@ impl Kept for Identity {
     type Event = oidc_provider::Event;
     const WHOSE: &'static str = "the identity provider's";
     const APPLICATION: i32 = 0;
-    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/identity_0001.sql")];
 }
 
 /// The identity provider's database in one file.
@@ -54,7 +54,6 @@ impl Kept for Signing {
     const WHOSE: &'static str = "the signing service's";
     /// "sign" in ASCII.
     const APPLICATION: i32 = 0x7369_676e;
-    const MIGRATIONS: &'static [&'static str] = &[include_str!("migrations/signing_0001.sql")];
 }
 
 /// The signing service's database in one file.
@@ -411,12 +410,12 @@ fn migrate<D: Kept>(connection: &mut Connection) -> Result<(), StoreError> {
         .and_then(|mut statement| statement.exists([]))
         .map_err(unavailable)?;
     let ours = !register && (application == D::APPLICATION || (application == 0 && version == 0));
-    let missing = D::MIGRATIONS.get(known..).filter(|_| ours).ok_or_else(|| {
+    let missing = MIGRATIONS.get(known..).filter(|_| ours).ok_or_else(|| {
         StoreError::Unreadable(format!(
             "it is not {}, or its schema has version {version} and this program knows {}; \
              name its own file, or use a newer program",
             D::WHOSE,
-            D::MIGRATIONS.len()
+            MIGRATIONS.len()
         ))
     })?;
     transaction
@@ -425,7 +424,7 @@ fn migrate<D: Kept>(connection: &mut Connection) -> Result<(), StoreError> {
     for migration in missing {
         transaction.execute_batch(migration).map_err(unavailable)?;
     }
-    let newest = i64::try_from(D::MIGRATIONS.len()).unwrap_or(0);
+    let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(0);
     transaction
         .pragma_update(None, "user_version", newest)
         .map_err(unavailable)?;

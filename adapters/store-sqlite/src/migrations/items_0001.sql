@@ -1,4 +1,4 @@
--- The signing service's items and events. What an item means, the domain knows.
+-- Items and events of one service. What an item means, the domain knows.
 
 CREATE TABLE item (
     kind    INTEGER NOT NULL,
