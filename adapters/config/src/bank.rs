@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{ConfigError, read};
+use crate::{ConfigError, read, usual};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,13 +14,13 @@ struct File {
     origin: String,
     #[serde(default = "listen")]
     listen: SocketAddr,
-    #[serde(default = "certificate")]
+    #[serde(default = "usual::certificate")]
     certificate: PathBuf,
-    #[serde(default = "key")]
+    #[serde(default = "usual::key")]
     key: PathBuf,
-    #[serde(default = "state")]
+    #[serde(default = "usual::state")]
     state: PathBuf,
-    #[serde(default = "trust")]
+    #[serde(default = "usual::trust")]
     trust: PathBuf,
     time_stamping: String,
     ocsp: Option<String>,
@@ -42,18 +42,6 @@ struct FilePeer {
 
 fn listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8886))
-}
-fn certificate() -> PathBuf {
-    "tls.pem".into()
-}
-fn key() -> PathBuf {
-    "tls.key".into()
-}
-fn state() -> PathBuf {
-    "state".into()
-}
-fn trust() -> PathBuf {
-    "trust.toml".into()
 }
 
 /// Everything that `bank.toml` says, paths made absolute against its folder.

@@ -8,7 +8,7 @@ use oidc_provider::Tenant;
 use serde::Deserialize;
 use xroad_id::{ClientId, ServiceId};
 
-use crate::{ConfigError, read};
+use crate::{ConfigError, read, usual};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,13 +16,13 @@ struct File {
     issuer: String,
     #[serde(default = "listen")]
     listen: SocketAddr,
-    #[serde(default = "certificate")]
+    #[serde(default = "usual::certificate")]
     certificate: PathBuf,
-    #[serde(default = "key")]
+    #[serde(default = "usual::key")]
     key: PathBuf,
     #[serde(default)]
     tenant: FileTenant,
-    #[serde(default = "state")]
+    #[serde(default = "usual::state")]
     state: PathBuf,
     postgres: Option<PathBuf>,
     keys: Option<PathBuf>,
@@ -39,15 +39,6 @@ struct File {
 
 fn listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8883))
-}
-fn certificate() -> PathBuf {
-    "tls.pem".into()
-}
-fn key() -> PathBuf {
-    "tls.key".into()
-}
-fn state() -> PathBuf {
-    "state".into()
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]

@@ -9,6 +9,7 @@ mod server;
 mod signing;
 mod stored_configuration;
 mod trust_list;
+mod usual;
 mod verification;
 
 pub use bank::{BankSiteSettings, PeerSettings};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{ConfigError, read};
+use crate::{ConfigError, read, usual};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,11 +14,11 @@ struct File {
     origin: String,
     #[serde(default = "listen")]
     listen: SocketAddr,
-    #[serde(default = "certificate")]
+    #[serde(default = "usual::certificate")]
     certificate: PathBuf,
-    #[serde(default = "key")]
+    #[serde(default = "usual::key")]
     key: PathBuf,
-    #[serde(default = "state")]
+    #[serde(default = "usual::state")]
     state: PathBuf,
     postgres: Option<PathBuf>,
     #[serde(default = "master")]
@@ -36,15 +36,6 @@ struct File {
 
 fn listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8884))
-}
-fn certificate() -> PathBuf {
-    "tls.pem".into()
-}
-fn key() -> PathBuf {
-    "tls.key".into()
-}
-fn state() -> PathBuf {
-    "state".into()
 }
 fn master() -> PathBuf {
     "master.key".into()

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{ConfigError, read};
+use crate::{ConfigError, read, usual};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default = "listen")]
     listen: SocketAddr,
-    #[serde(default = "certificate")]
+    #[serde(default = "usual::certificate")]
     certificate: PathBuf,
-    #[serde(default = "key")]
+    #[serde(default = "usual::key")]
     key: PathBuf,
-    #[serde(default = "trust")]
+    #[serde(default = "usual::trust")]
     trust: PathBuf,
     anchor: Option<PathBuf>,
     globalconf: Option<PathBuf>,
@@ -24,15 +24,6 @@ struct File {
 
 fn listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8885))
-}
-fn certificate() -> PathBuf {
-    "tls.pem".into()
-}
-fn key() -> PathBuf {
-    "tls.key".into()
-}
-fn trust() -> PathBuf {
-    "trust.toml".into()
 }
 
 /// Everything that `verification.toml` says, paths made absolute against its folder.
