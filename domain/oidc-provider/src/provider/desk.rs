@@ -161,16 +161,8 @@ impl Provider {
                     (account.value.id, account.value.epoch)
                 }
                 None => {
-                    let id = AccountId(seed.id("account"));
-                    let mut account = Account::open(id.clone(), tenant, now);
-                    account.bind(number, Proofing::InPerson, now);
-                    changes.insert(&account)?;
-                    changes.insert(&Login {
-                        key: login.clone(),
-                        account: id.clone(),
-                    })?;
-                    changes.event(by.event(EventKind::AccountOpened).account(&id));
-                    (id, account.epoch)
+                    let opened = by.event(EventKind::AccountOpened);
+                    open_proofed(&mut changes, number, tenant, opened, seed)?
                 }
             };
             changes.event(
@@ -487,6 +479,26 @@ impl Provider {
             Ok(Decision::yes(changes, ()))
         })
     }
+}
+
+/// Opens the account of a person whom somebody compared, as `opened` says who and when; gives its epoch too.
+pub(super) fn open_proofed(
+    changes: &mut Changes,
+    number: PersonalNumber,
+    tenant: Tenant,
+    opened: Event,
+    seed: &Seed,
+) -> Result<(AccountId, u64), Failure> {
+    let id = AccountId(seed.id("account"));
+    let mut account = Account::open(id.clone(), tenant, opened.at);
+    account.bind(number, Proofing::InPerson, opened.at);
+    changes.insert(&account)?;
+    changes.insert(&Login {
+        key: LoginName::Number(number, tenant).key(),
+        account: id.clone(),
+    })?;
+    changes.event(opened.account(&id));
+    Ok((id, account.epoch))
 }
 
 /// A ticket, and the account of whom it was given to.

@@ -4,10 +4,10 @@
 use id_registry::PersonalNumber;
 use time::OffsetDateTime;
 
-use super::desk::{Ticket, TicketFor, give_ticket};
+use super::desk::{Ticket, TicketFor, give_ticket, open_proofed};
 use super::support::{Duty, Officer};
 use super::{Decision, Provider};
-use crate::account::{Account, Login, LoginName, Tenant};
+use crate::account::{LoginName, Tenant};
 use crate::client::{Client, ClientForm, ClientStanding};
 use crate::event::{Event, EventKind};
 use crate::level::Proofing;
@@ -127,16 +127,9 @@ impl Provider {
                 (account.value.id, account.value.epoch, needs_key)
             }
             None => {
-                let id = AccountId(seed.id("account"));
-                let mut account = Account::open(id.clone(), tenant, now);
-                account.bind(number, Proofing::InPerson, now);
-                changes.insert(&account)?;
-                changes.insert(&Login {
-                    key: login.clone(),
-                    account: id.clone(),
-                })?;
-                changes.event(event(EventKind::AccountOpened).account(&id));
-                (id, account.epoch, true)
+                let opened = event(EventKind::AccountOpened);
+                let (id, epoch) = open_proofed(changes, number, tenant, opened, seed)?;
+                (id, epoch, true)
             }
         };
         Ok(Opened {
