@@ -15,6 +15,7 @@ use serde::Deserialize;
 use time::{Duration, OffsetDateTime};
 use transport::{Body, HttpClient, RequestOptions};
 
+use crate::asking::ask;
 use crate::random::{NoRandomness, random_text};
 
 /// The level that a contract needs.
@@ -26,8 +27,6 @@ pub const HIGH_LASTS: Duration = Duration::minutes(15);
 
 const SCOPES: &str = "openid profile number";
 const FORM: &str = "application/x-www-form-urlencoded";
-/// Largest answer of the provider, in bytes.
-const LARGEST: usize = 256 * 1024;
 /// How long the provider's keys are used before they are asked for again.
 const KEYS_LAST: Wait = Wait::from_secs(300);
 /// No sooner are they asked for again because of a token with a key that is not among them: anybody can make one up.
@@ -236,17 +235,9 @@ impl IdentityProvider {
         request: Request<Body>,
     ) -> Result<T, SignInError> {
         let failed = |reason: String| SignInError::Provider { what, reason };
-        let answer = self
-            .http
-            .request(request, &self.options)
+        let (status, body) = ask(&self.http, &self.options, request)
             .await
-            .map_err(|error| failed(error.to_string()))?;
-        let status = answer.status();
-        let body = answer
-            .into_body()
-            .collect(LARGEST)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(failed)?;
         if !status.is_success() {
             #[derive(Deserialize)]
             struct Error {

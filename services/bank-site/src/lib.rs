@@ -13,6 +13,7 @@
 //! [`BankSite::handle`] answers requests. What the bank accepts is in one place, `accepted` in `keeping`: a qualified
 //! signature of the borrower, over this agreement and nothing else, valid when it was made.
 
+mod asking;
 mod contracts;
 mod deed;
 mod identity;

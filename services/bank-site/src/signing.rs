@@ -18,12 +18,11 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use transport::{Body, HttpClient, RequestOptions};
 
+use crate::asking::ask;
 use crate::random::{NoRandomness, random_text};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
-/// Largest answer of the service, in bytes.
-const LARGEST: usize = 256 * 1024;
 /// Most credentials that are looked at.
 const MOST_CREDENTIALS: usize = 20;
 
@@ -138,17 +137,9 @@ impl SigningService {
         let request = request
             .body(Body::full(body))
             .map_err(|error| failed(error.to_string()))?;
-        let answer = self
-            .http
-            .request(request, &self.options)
+        let (status, body) = ask(&self.http, &self.options, request)
             .await
-            .map_err(|error| failed(error.to_string()))?;
-        let status = answer.status();
-        let body = answer
-            .into_body()
-            .collect(LARGEST)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(failed)?;
         if !status.is_success() {
             // Errors of both protocols have the same two members.
             return Err(match serde_json::from_slice::<CscError>(&body) {
