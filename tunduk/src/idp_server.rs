@@ -15,9 +15,7 @@ use ::idp_server::signing::SigningService;
 use ::idp_server::spool::Spool;
 use ::idp_server::token_keys::TokenKeys;
 use clap::{Args, Subcommand};
-use config::{
-    CardSettings, IdpSettings, RegisterSettings, SigningSettings, read_certificates, read_secret,
-};
+use config::{CardSettings, IdpSettings, RegisterSettings, SigningSettings, read_certificates};
 use id_registry::{PersonalNumber, Theme};
 use oidc_provider::{KeyStanding, Provider, Relations, Ring, Store, StoreError, Tenant};
 use passwords::Hasher;
@@ -29,11 +27,12 @@ use time::{Date, OffsetDateTime};
 use tokio::net::TcpListener;
 use transport::{
     ClientCertificates, ClientTls, HttpClient, PoolLimits, RequestOptions, ServerTls,
-    ServerVerification, TlsIdentity, raise_file_limit,
+    ServerVerification, raise_file_limit,
 };
 
 use crate::idp_accounts::AccountAction;
 use crate::idp_operator::{ClientAction, OfficerAction, SandboxAction};
+use crate::serving::{identity, in_file};
 
 /// The identity provider's file in the state directory.
 const DATABASE: &str = "identity.sqlite";
@@ -122,10 +121,6 @@ impl IdpServerArguments {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-fn in_file(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> String + '_ {
-    move |error| format!("{}: {error}", path.display())
 }
 
 /// Runs `tunduk idp-server`; a server ends when `stop` completes.
@@ -260,7 +255,7 @@ fn provider(settings: &IdpSettings, relations: Arc<dyn Relations>) -> Result<Pro
 }
 
 /// Without a register nobody's details are told, and nobody acts by it.
-struct NoRegister;
+pub(crate) struct NoRegister;
 
 impl Relations for NoRegister {
     fn may_act(
@@ -296,12 +291,6 @@ impl Register for NoRegister {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(None)
     }
-}
-
-fn identity(certificate: &Path, key: &Path) -> Result<TlsIdentity, String> {
-    let chain = std::fs::read(certificate).map_err(|error| in_file(certificate)(&error))?;
-    let key = read_secret(key).map_err(text)?;
-    TlsIdentity::from_pem(&chain, &key).map_err(|error| in_file(certificate)(&error))
 }
 
 /// TLS towards servers of these authorities; of the system's if none are named.

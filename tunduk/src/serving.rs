@@ -10,8 +10,19 @@ use transport::{
     ClientCertificates, ClientTls, RequestOptions, ServerTls, ServerVerification, TlsIdentity,
 };
 
-fn in_file(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> String + '_ {
+/// Says of an error in which file it is.
+pub fn in_file(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> String + '_ {
     move |error| format!("{}: {error}", path.display())
+}
+
+/// A certificate chain and its key, from PEM files.
+///
+/// # Errors
+/// In words, which file cannot be used.
+pub fn identity(certificate: &Path, key: &Path) -> Result<TlsIdentity, String> {
+    let chain = std::fs::read(certificate).map_err(|error| in_file(certificate)(&error))?;
+    let secret = read_secret(key).map_err(|error| error.to_string())?;
+    TlsIdentity::from_pem(&chain, &secret).map_err(|error| in_file(certificate)(&error))
 }
 
 /// The HTTPS of a server with this certificate chain and key, which asks nobody for a certificate.
@@ -19,10 +30,7 @@ fn in_file(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> String + '_ {
 /// # Errors
 /// In words, which file cannot be used.
 pub fn https(certificate: &Path, key: &Path) -> Result<ServerTls, String> {
-    let chain = std::fs::read(certificate).map_err(|error| in_file(certificate)(&error))?;
-    let secret = read_secret(key).map_err(|error| error.to_string())?;
-    let identity =
-        TlsIdentity::from_pem(&chain, &secret).map_err(|error| in_file(certificate)(&error))?;
+    let identity = identity(certificate, key)?;
     ServerTls::new(&identity, ClientCertificates::NotRequested).map_err(|error| error.to_string())
 }
 

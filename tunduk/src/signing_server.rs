@@ -24,7 +24,7 @@ use transport::{
 };
 use zeroize::Zeroizing;
 
-use crate::serving;
+use crate::serving::{self, in_file};
 
 /// The service's file in the state directory.
 const DATABASE: &str = "signing.sqlite";
@@ -108,10 +108,6 @@ impl SigningServerArguments {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-fn in_file(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> String + '_ {
-    move |error| format!("{}: {error}", path.display())
 }
 
 /// Runs `tunduk signing-server`; a server ends when `stop` completes.

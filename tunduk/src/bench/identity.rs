@@ -16,25 +16,26 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::idp_server::oauth::{Call, Keys, Oauth, PersonClaims, Reply};
-use ::idp_server::pages::{CodePost, Pages, Register};
+use ::idp_server::oauth::{Call, Keys, Oauth, Reply};
+use ::idp_server::pages::{CodePost, Pages};
 use argon2::{Algorithm, Argon2, Params, Version};
 use http::{HeaderMap, HeaderValue, Method, header};
-use id_registry::{PersonalNumber, Sex, Theme};
+use id_registry::{PersonalNumber, Sex};
 use jose::{JwkSet, SigningKey, from_base64url};
 use oidc_provider::{
     Asked, CardHolder, ClientAuthentication, ClientForm, ClientId, Delivery, Level, Origin,
-    Profile, Provider, Redemption, Relations, Secret, Seed, Store, StoreError, Tenant,
+    Profile, Provider, Redemption, Secret, Seed, Store, Tenant,
 };
 use passwords::{Hasher, MEMORY_KIB, PASSES, Password};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use store_postgres::PostgresIdentity;
 use store_sqlite::SqliteIdentity;
 use time::{Date, OffsetDateTime};
 use webauthn::SoftwareAuthenticator;
 
 use super::Failure;
+use crate::idp_server::NoRegister;
 use crate::serving;
 
 const ISSUER: &str = "https://id.bench.example";
@@ -82,45 +83,6 @@ struct Figures {
     flood_mib: f64,
     refreshes: f64,
     goals_met: bool,
-}
-
-/// Nobody's relatives and nobody's data: signing in asks for neither.
-struct Nothing;
-
-impl Relations for Nothing {
-    fn may_act(
-        &self,
-        _: PersonalNumber,
-        _: PersonalNumber,
-        _: Theme,
-        _: Date,
-    ) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-}
-
-impl PersonClaims for Nothing {
-    fn claims(
-        &self,
-        _: &PersonalNumber,
-        _: &BTreeSet<String>,
-    ) -> Result<Map<String, Value>, StoreError> {
-        Ok(Map::new())
-    }
-}
-
-impl Register for Nothing {
-    fn name(&self, _: &PersonalNumber, _: &PersonalNumber) -> Result<Option<String>, StoreError> {
-        Ok(None)
-    }
-
-    fn portrait(
-        &self,
-        _: &PersonalNumber,
-        _: &PersonalNumber,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(None)
-    }
 }
 
 /// Codes by address, as they would be delivered.
@@ -251,19 +213,19 @@ impl Site {
     fn new(store: Arc<dyn Store>, threads: usize) -> Result<Self, Failure> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|error| text(&error))?;
-        let provider = Provider::new(store, Arc::new(Nothing), &secret);
+        let provider = Provider::new(store, Arc::new(NoRegister), &secret);
         let keys = Keys {
             active: serving::passing_key()?,
             published: Vec::new(),
         };
-        let oauth = Arc::new(Oauth::new(provider, Arc::new(Nothing), ISSUER, keys));
+        let oauth = Arc::new(Oauth::new(provider, Arc::new(NoRegister), ISSUER, keys));
         let hasher = Arc::new(Hasher::start(threads, WAITING).map_err(|error| text(&error))?);
         let letters = Arc::new(Letters::default());
         let pages = Pages::new(
             Arc::clone(&oauth),
             Arc::clone(&hasher),
             Arc::clone(&letters) as Arc<dyn CodePost>,
-            Arc::new(Nothing),
+            Arc::new(NoRegister),
             Tenant::Sandbox,
         )
         .map_err(|error| text(&error))?;
