@@ -6,7 +6,6 @@ passkey-needs-script = A passkey needs JavaScript in your browser. Everything el
 continue-button = Continue
 not-found-title = Page not found
 not-found-text = Check the address.
-failed-title = This does not work now
 failed-text = The fault is ours. Try again a little later.
 refused-title = This was not done
 error-form = The page was too old or came from elsewhere. Start again from here.

@@ -6,7 +6,6 @@ passkey-needs-script = Кирүү ачкычы үчүн браузерде JavaS
 continue-button = Улантуу
 not-found-title = Барак табылган жок
 not-found-text = Дарегин текшериңиз.
-failed-title = Азыр болбой жатат
 failed-text = Ката биз тарапта. Бир аздан кийин кайра аракет кылыңыз.
 refused-title = Кылынган жок
 error-form = Барак эскирген же башка жерден келген. Ушул жерден кайра баштаңыз.

@@ -6,7 +6,6 @@ passkey-needs-script = Для ключа доступа браузеру нуж�
 continue-button = Продолжить
 not-found-title = Страница не найдена
 not-found-text = Проверьте адрес.
-failed-title = Сейчас не получается
 failed-text = Ошибка на нашей стороне. Попробуйте немного позже.
 refused-title = Не выполнено
 error-form = Страница устарела или пришла не отсюда. Начните заново здесь.

@@ -76,12 +76,16 @@ const fn ground(text: &'static str) -> GroundField {
 
 impl Pages {
     pub(super) fn events_page(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
-        let events = self.oauth.provider().history(visit.who()?, MOST_EVENTS)?;
         let page = visit.call.query.split('&').find_map(|pair| {
             let page = pair.strip_prefix("page=")?;
             page.parse::<usize>().ok()
         });
         let page = page.unwrap_or(1).clamp(1, MOST_EVENTS / ON_A_PAGE);
+        // No more than this page and whether there is another.
+        let events = self
+            .oauth
+            .provider()
+            .history(visit.who()?, page * ON_A_PAGE + 1)?;
         let older = (events.len() > page * ON_A_PAGE).then_some(page + 1);
         let events: Vec<EventRow> = events
             .into_iter()
@@ -191,13 +195,7 @@ impl Pages {
             .map(|consent| Row {
                 label: provider.client(&consent.client).map_or_else(
                     |_| consent.client.as_str().to_owned(),
-                    |client| {
-                        let names = &client.client().form.names;
-                        let name = names
-                            .get(visit.language().code())
-                            .or_else(|| names.values().next());
-                        name.cloned().unwrap_or_default()
-                    },
+                    |client| client.client().name(visit.language().code()).to_owned(),
                 ),
                 id: consent.client.as_str().to_owned(),
                 since: shown(consent.at),

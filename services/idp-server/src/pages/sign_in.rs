@@ -33,7 +33,7 @@ impl Pages {
     /// The name of the relying party that asks, in the person's language.
     fn asking_name(visit: &Visit<'_>) -> Option<String> {
         let (_, asking) = visit.asking.as_ref()?;
-        in_language(&asking.client.form.names, visit.language().code())
+        Some(asking.client.name(visit.language().code()).to_owned())
     }
 
     pub(super) fn sign_in_page(
@@ -523,7 +523,7 @@ impl Pages {
         let client = view
             .client
             .as_ref()
-            .and_then(|client| in_language(&client.form.names, visit.language().code()));
+            .map(|client| client.name(visit.language().code()).to_owned());
         let scopes: Vec<String> = view
             .scopes
             .iter()
