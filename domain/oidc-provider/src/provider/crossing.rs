@@ -376,16 +376,18 @@ impl Provider {
         })
     }
 
-    /// How it stands; a question that comes too soon makes the interval longer.
+    /// How it stands; a question that comes too soon makes the interval longer. Whoever is not the one that asked
+    /// changes nothing.
     fn ask(
         &self,
         kind: TokenKind,
         poll: &Secret,
+        asked: impl Fn(&Asks) -> bool,
         now: OffsetDateTime,
     ) -> Result<Standing, Failure> {
         let (key, digest) = kind.open(poll).ok_or(Refusal::Over)?;
         let mut found = self.load::<Crossing>(&key)?.ok_or(Refusal::Over)?;
-        if found.value.digest != digest || now >= found.value.until {
+        if found.value.digest != digest || now >= found.value.until || !asked(&found.value.asks) {
             return Err(Refusal::Over.into());
         }
         let mut changes = Changes::default();
@@ -428,17 +430,16 @@ impl Provider {
         if super::authorize::must_be_bound(&client.0) && binding.is_none() {
             return Err(Refusal::Unbound.into());
         }
+        let asked =
+            |asks: &Asks| matches!(asks, Asks::Device { client: of, .. } if *of == client.0.id);
         self.decide(|| {
-            let (found, state) = match self.ask(TokenKind::DeviceCode, poll, now)? {
+            let (found, state) = match self.ask(TokenKind::DeviceCode, poll, asked, now)? {
                 Standing::Allowed(found, state) => (found, state),
                 Standing::No(changes, refusal) => return Ok(Decision::no(changes, refusal)),
             };
-            let Asks::Device { client: of, scopes } = &found.value.asks else {
+            let Asks::Device { scopes, .. } = &found.value.asks else {
                 return Err(Refusal::Over.into());
             };
-            if *of != client.0.id {
-                return Err(Refusal::Over.into());
-            }
             let State::Allowed {
                 account,
                 session,
@@ -492,7 +493,8 @@ impl Provider {
         seed: &Seed,
     ) -> Result<SignedIn, Failure> {
         self.decide(|| {
-            let (found, state) = match self.ask(TokenKind::Crossing, poll, now)? {
+            let asked = |asks: &Asks| matches!(asks, Asks::Screen { .. });
+            let (found, state) = match self.ask(TokenKind::Crossing, poll, asked, now)? {
                 Standing::Allowed(found, state) => (found, state),
                 Standing::No(changes, refusal) => return Ok(Decision::no(changes, refusal)),
             };
