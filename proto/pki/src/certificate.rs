@@ -1,5 +1,6 @@
 //! X.509 certificates (RFC 5280).
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -168,6 +169,40 @@ impl KeyPurpose {
     }
 }
 
+/// A name of the subjectAltName extension (RFC 5280 section 4.2.1.6), of the kinds that clients and servers are known by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum AlternativeName {
+    /// rfc822Name.
+    Email(String),
+    /// dNSName.
+    Dns(String),
+    /// uniformResourceIdentifier.
+    Uri(String),
+    /// iPAddress.
+    Address(IpAddr),
+}
+
+impl AlternativeName {
+    /// A GeneralName; none if it is of another kind, or damaged.
+    fn read(tag: u8, contents: &[u8]) -> Option<Self> {
+        let text = || {
+            let text = std::str::from_utf8(contents).ok()?;
+            text.is_ascii().then(|| text.to_owned())
+        };
+        match tag {
+            tag if tag == der::context_primitive(1) => text().map(Self::Email),
+            tag if tag == der::context_primitive(2) => text().map(Self::Dns),
+            tag if tag == der::context_primitive(6) => text().map(Self::Uri),
+            tag if tag == der::context_primitive(7) => {
+                let four = <[u8; 4]>::try_from(contents).map(IpAddr::from);
+                let sixteen = || <[u8; 16]>::try_from(contents).map(IpAddr::from);
+                four.or_else(|_| sixteen()).ok().map(Self::Address)
+            }
+            _ => None,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Extensions {
     key_usage: Option<KeyUsage>,
@@ -177,7 +212,7 @@ struct Extensions {
     path_length: Option<u64>,
     subject_key_identifier: Option<Box<[u8]>>,
     authority_key_identifier: Option<Box<[u8]>>,
-    dns_names: Vec<String>,
+    alternative_names: Vec<AlternativeName>,
     policies: Vec<String>,
     ocsp_url: Option<String>,
     // A critical extension, or name constraints, that we do not process.
@@ -406,9 +441,9 @@ impl Certificate {
         self.0.extensions.authority_key_identifier.as_deref()
     }
 
-    /// The DNS names of the subjectAltName extension.
-    pub fn dns_names(&self) -> &[String] {
-        &self.0.extensions.dns_names
+    /// The names of the subjectAltName extension, as far as [`AlternativeName`] has their kind.
+    pub fn alternative_names(&self) -> &[AlternativeName] {
+        &self.0.extensions.alternative_names
     }
 
     /// Where its issuer answers OCSP requests, if the authorityInfoAccess extension says so (RFC 5280 section 4.2.2.1).
@@ -598,12 +633,8 @@ fn read_extension(
             let mut names = reader.sequence()?;
             while !names.is_empty() {
                 let name = names.element()?;
-                // dNSName [2] IA5String
-                if name.tag == der::context_primitive(2)
-                    && let Ok(text) = std::str::from_utf8(name.contents)
-                {
-                    extensions.dns_names.push(text.to_owned());
-                }
+                let read = AlternativeName::read(name.tag, name.contents);
+                extensions.alternative_names.extend(read);
             }
         }
         extension::AUTHORITY_INFORMATION_ACCESS => {

@@ -22,14 +22,15 @@ mod name;
 pub mod ocsp;
 mod path;
 pub mod pem;
+mod rfc4514;
 mod signed_data;
 mod signer;
 pub mod tsp;
 
 pub use algorithm::SignatureAlgorithm;
 pub use certificate::{
-    Certificate, CertificateError, KeyPurpose, KeyUsage, LegacyDigests, MAX_CERTIFICATE_LENGTH,
-    MAX_EXTENSIONS, MAX_POLICIES, MAX_SERIAL_LENGTH,
+    AlternativeName, Certificate, CertificateError, KeyPurpose, KeyUsage, LegacyDigests,
+    MAX_CERTIFICATE_LENGTH, MAX_EXTENSIONS, MAX_POLICIES, MAX_SERIAL_LENGTH,
 };
 pub use digest::{Digest, DigestAlgorithm, Hasher};
 pub use key::{
@@ -40,4 +41,5 @@ pub use name::{Attribute, AttributeType, MAX_ATTRIBUTES, Name, NameBuilder};
 pub use path::{
     MAX_PATH_LENGTH, MAX_SIGNATURES, PathError, ValidPath, validate_path, validate_path_with,
 };
+pub use rfc4514::NotAName;
 pub use signer::{KeyError, KeyType, SignError, Signer, SoftwareKey};

@@ -41,7 +41,7 @@ macro_rules! attribute_types {
                 AttributeType::Other(der::oid_text(contents))
             }
 
-            fn oid(&self) -> Vec<u8> {
+            pub(crate) fn oid(&self) -> Vec<u8> {
                 match self {
                     $(AttributeType::$variant => $oid.to_vec(),)*
                     AttributeType::Other(oid) => der::oid_from_text(oid).unwrap_or_default(),
@@ -204,34 +204,30 @@ impl Name {
     }
 
     /// Whether both are the same name in the sense of RFC 5280 section 7.1: equal
-    /// attributes in the same order, regardless of string type, letter case and
+    /// RDNs in the same order, regardless of string type, letter case and
     /// repeated blanks. This is how issuer and subject are compared, as Java does.
     pub fn matches(&self, other: &Name) -> bool {
-        self.der == other.der
-            || (self.attributes.len() == other.attributes.len()
-                && self
-                    .attributes
+        self.der == other.der || self.pairs_up(other, |ours, theirs| ours.rdn == theirs.rdn)
+    }
+
+    /// Whether each attribute has one of the other name that is its like, in a place where it may be.
+    fn pairs_up(&self, other: &Name, may: impl Fn(&Attribute, &Attribute) -> bool) -> bool {
+        let mut unmatched: Vec<&Attribute> = other.attributes.iter().collect();
+        self.attributes.len() == unmatched.len()
+            && self.attributes.iter().all(|ours| {
+                unmatched
                     .iter()
-                    .zip(other.attributes.iter())
-                    .all(|(ours, theirs)| ours.rdn == theirs.rdn && ours.matches(theirs)))
+                    .position(|theirs| may(ours, theirs) && ours.matches(theirs))
+                    .map(|position| unmatched.swap_remove(position))
+                    .is_some()
+            })
     }
 
     /// As [`Self::matches`], in whatever order the attributes stand. X-Road's own
     /// responders write their name into an OCSP response in reverse, and
     /// its verifier takes that.
     pub fn matches_in_any_order(&self, other: &Name) -> bool {
-        if self.matches(other) {
-            return true;
-        }
-        let mut unmatched: Vec<&Attribute> = other.attributes.iter().collect();
-        self.attributes.len() == unmatched.len()
-            && self.attributes.iter().all(|ours| {
-                unmatched
-                    .iter()
-                    .position(|theirs| ours.matches(theirs))
-                    .map(|position| unmatched.swap_remove(position))
-                    .is_some()
-            })
+        self.matches(other) || self.pairs_up(other, |_, _| true)
     }
 
     /// The RFC 2253 form exactly as Java's `X500Principal.getName()` writes it,
@@ -393,34 +389,33 @@ impl NameBuilder {
     pub fn build(self) -> Result<Name, DerError> {
         let der = Writer::sequence_of(|writer| {
             for (kind, value) in &self.attributes {
-                let printable = value
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&byte));
-                let tag = match kind {
-                    AttributeType::Country
-                    | AttributeType::SerialNumber
-                    | AttributeType::DnQualifier
-                        if printable =>
-                    {
-                        der::PRINTABLE_STRING
-                    }
-                    AttributeType::EmailAddress | AttributeType::DomainComponent
-                        if value.is_ascii() =>
-                    {
-                        der::IA5_STRING
-                    }
-                    _ => der::UTF8_STRING,
-                };
-                writer.constructed(der::SET, |writer| {
-                    writer.sequence(|writer| {
-                        writer.oid(&kind.oid());
-                        writer.primitive(tag, value.as_bytes());
-                    });
-                });
+                writer.constructed(der::SET, |writer| write_attribute(writer, kind, value));
             }
         });
         Name::decode(&der)
     }
+}
+
+/// An AttributeTypeAndValue, of the string type that [`NameBuilder::build`] says.
+pub(crate) fn write_attribute(writer: &mut Writer, kind: &AttributeType, value: &str) {
+    let printable = value
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&byte));
+    let tag = match kind {
+        AttributeType::Country | AttributeType::SerialNumber | AttributeType::DnQualifier
+            if printable =>
+        {
+            der::PRINTABLE_STRING
+        }
+        AttributeType::EmailAddress | AttributeType::DomainComponent if value.is_ascii() => {
+            der::IA5_STRING
+        }
+        _ => der::UTF8_STRING,
+    };
+    writer.sequence(|writer| {
+        writer.oid(&kind.oid());
+        writer.primitive(tag, value.as_bytes());
+    });
 }
 
 #[cfg(test)]

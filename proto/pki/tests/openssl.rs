@@ -17,8 +17,8 @@ use std::process::{Command, Output};
 use pki::ocsp::{self, CertificateId, CertificateStatus, Freshness, OcspError, SingleResponse};
 use pki::tsp::{self, Stamp, Token};
 use pki::{
-    AttributeType, Certificate, DigestAlgorithm, KeyType, Name, Signer as _, SoftwareKey, csr, pem,
-    validate_path,
+    AlternativeName, AttributeType, Certificate, DigestAlgorithm, KeyType, Name, Signer as _,
+    SoftwareKey, csr, pem, validate_path,
 };
 use support::{NOW, World};
 use time::{Duration, OffsetDateTime};
@@ -82,6 +82,42 @@ fn read(folder: &tempfile::TempDir, name: &str) -> Vec<u8> {
 }
 
 const KEY_TYPES: [KeyType; 2] = [KeyType::Rsa2048, KeyType::EcP256];
+
+#[test]
+fn names_that_openssl_writes_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    accepts(
+        path,
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -out c.pem -utf8 \
+         -subj /C=KG/O=Банк,#ЖЧК/OU=b+CN=a/emailAddress=a@bank.example/serialNumber=7 \
+         -addext subjectAltName=DNS:bank.example,URI:https://bank.example/x,IP:192.0.2.1,IP:2001:db8::1,\
+         email:a@bank.example,RID:1.2.3.4",
+    );
+    let certificate = Certificate::from_pem(read(&folder, "c.pem")).unwrap();
+    for options in ["RFC2253", "RFC2253,-esc_msb,utf8"] {
+        let text = accepts(
+            path,
+            &format!("x509 -in c.pem -noout -subject -nameopt {options}"),
+        );
+        let text = text.trim().strip_prefix("subject=").unwrap();
+        let name = Name::from_rfc4514(text).unwrap_or_else(|_| panic!("{text}"));
+        assert!(name.matches(certificate.subject()), "{text}");
+        let other = Name::from_rfc4514(&text.replace("CN", "UID")).unwrap();
+        assert!(!other.matches(certificate.subject()));
+    }
+    let address = |text: &str| AlternativeName::Address(text.parse().unwrap());
+    assert_eq!(
+        certificate.alternative_names(),
+        [
+            AlternativeName::Dns("bank.example".to_owned()),
+            AlternativeName::Uri("https://bank.example/x".to_owned()),
+            address("192.0.2.1"),
+            address("2001:db8::1"),
+            AlternativeName::Email("a@bank.example".to_owned()),
+        ]
+    );
+}
 
 #[test]
 fn openssl_verifies_our_certificates() {
