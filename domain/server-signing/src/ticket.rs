@@ -9,13 +9,16 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::port::{Changes, StoreError};
+use crate::port::{Changes, StoreError, load};
 use crate::record::UsedOnce;
 use crate::refusal::{Failure, Refusal};
 use crate::signing::Signing;
 
 /// Longest ticket, in characters: more is refused before it is decoded.
 pub const LONGEST_TICKET: usize = 8 * 1024;
+
+/// Where tickets are noted that ended before their time.
+const WITHDRAWN: &str = "withdrawn";
 
 /// What a ticket is for. One made for one purpose is none for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,15 +101,35 @@ impl Signing {
         self.vault.tag(format!("tunduk ticket 1 {text}").as_bytes())
     }
 
+    /// Ends a ticket before its time, at every node: [`Signing::is_withdrawn`] says so until a moment, which must not be
+    /// before the ticket's own. Again changes nothing.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn withdraw(&self, ticket: &str, until: OffsetDateTime) -> Result<(), Failure> {
+        match self.use_once(WITHDRAWN, ticket, until) {
+            Err(Failure::Refused(Refusal::Replay)) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Whether a ticket was ended before its time.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn is_withdrawn(&self, ticket: &str) -> Result<bool, Failure> {
+        let found = load::<UsedOnce>(&*self.store, &used_once(WITHDRAWN, ticket))?;
+        Ok(found.is_some())
+    }
+
     /// Takes something that is taken once: it is remembered until a moment.
     ///
     /// # Errors
     /// [`Refusal::Replay`] if it was taken before; see [`Failure`].
     pub fn use_once(&self, space: &str, id: &str, until: OffsetDateTime) -> Result<(), Failure> {
-        let named = DigestAlgorithm::Sha256.digest(format!("{space}\n{id}").as_bytes());
         let mut changes = Changes::default();
         changes.insert(&UsedOnce {
-            id: URL_SAFE_NO_PAD.encode(named.as_ref()),
+            id: used_once(space, id),
             expires_at: until,
         })?;
         match self.store.commit(&changes) {
@@ -114,6 +137,12 @@ impl Signing {
             done => Ok(done?),
         }
     }
+}
+
+/// Under what something that is taken once is kept.
+fn used_once(space: &str, id: &str) -> String {
+    let digest = DigestAlgorithm::Sha256.digest(format!("{space}\n{id}").as_bytes());
+    URL_SAFE_NO_PAD.encode(digest.as_ref())
 }
 
 #[cfg(test)]

@@ -154,8 +154,10 @@ impl Visit<'_> {
         let (signing, call) = (&self.server.signing, self.call);
         let handle = &found.asked.handle;
         if matches!(found.statement.matter, Matter::Sign { .. }) {
-            // Only at a desk: people with keys of their own confirm where their client sent them.
-            if found.statement.desk.is_none() {
+            // Only at a desk: people with keys of their own confirm where their client sent them. And for a client that is
+            // still here.
+            let asks = self.server.clients.find(&found.statement.client);
+            if found.statement.desk.is_none() || asks.is_none() {
                 return Err(server_signing::Refusal::UnknownAuthorisation.into());
             }
             signing.confirm_signing(handle, proof, call.now)?;

@@ -132,7 +132,8 @@ impl Visit<'_> {
             self.server
                 .signing
                 .opened(Purpose::Browser, ticket, self.call.now)?;
-        if waiting.handle == handle {
+        // Nobody is sent to a client that is here no more.
+        if waiting.handle == handle && self.server.clients.find(&waiting.client).is_some() {
             Ok(waiting)
         } else {
             Err(Problem::NotFound)

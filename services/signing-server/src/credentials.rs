@@ -18,7 +18,7 @@ use crate::oauth::Caller;
 use crate::{SigningServer, is_own_fault};
 
 /// The methods that are there, as `info` names them.
-const METHODS: [&str; 7] = [
+const METHODS: [&str; 8] = [
     "credentials/list",
     "credentials/info",
     "signatures/signHash",
@@ -26,6 +26,7 @@ const METHODS: [&str; 7] = [
     "oauth2/authorize",
     "oauth2/pushed_authorize",
     "oauth2/token",
+    "oauth2/revoke",
 ];
 
 /// A JSON answer.

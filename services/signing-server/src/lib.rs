@@ -6,6 +6,7 @@
 //! | `/csc/v2/info`, `/csc/v2/credentials/list`, `/csc/v2/credentials/info` | what there is | CSC API 11.1, 11.4, 11.5 |
 //! | `/csc/v2/signatures/signHash`, `signDoc`, `timestamp` | the signatures that were authorised; time-stamps | CSC API 11.10, 11.11, 11.13 |
 //! | `/oauth2/token` | service tokens by client credentials, credential tokens by code | CSC API 8.4.4 |
+//! | `/oauth2/revoke` | a client ends a token of its own | CSC API 8.4.5, RFC 7009 |
 //! | `/oauth2/pushed_authorize`, `/oauth2/authorize` | what a person is asked to authorise | CSC API 8.4.2, 8.4.3, RFC 9126, RFC 9396 |
 //! | `/confirm/HANDLE` | the person confirms or refuses | |
 //! | `/compare/HANDLE` | the same, to look at on a second device | |

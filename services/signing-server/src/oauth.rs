@@ -19,7 +19,7 @@ use web_ui::{Language, bare, see_other, set_cookie};
 
 use crate::call::{Call, Reply, plain};
 use crate::clients::{Client, Duty};
-use crate::{SigningServer, is_own_fault};
+use crate::{SigningServer, credentials, is_own_fault};
 
 /// How long a service token is good.
 pub const SERVICE_TOKEN_LASTS: Duration = Duration::minutes(10);
@@ -149,9 +149,16 @@ impl SigningServer {
                 Ok(json_reply(StatusCode::OK, &self.metadata()))
             }
             ("/oauth2/token", _, true) => self.token(call),
+            ("/oauth2/revoke", _, true) => self.revoke(call),
             ("/oauth2/pushed_authorize", _, true) => self.push(call),
             ("/oauth2/authorize", true, _) => return self.authorize(call),
-            ("/oauth2/token" | "/oauth2/pushed_authorize" | "/oauth2/authorize", ..) => {
+            (
+                "/oauth2/token"
+                | "/oauth2/revoke"
+                | "/oauth2/pushed_authorize"
+                | "/oauth2/authorize",
+                ..,
+            ) => {
                 return plain(StatusCode::METHOD_NOT_ALLOWED, "");
             }
             _ => return plain(StatusCode::NOT_FOUND, ""),
@@ -165,6 +172,9 @@ impl SigningServer {
             "issuer": self.origin,
             "authorization_endpoint": self.at("/oauth2/authorize"),
             "token_endpoint": self.at("/oauth2/token"),
+            "revocation_endpoint": self.at("/oauth2/revoke"),
+            "revocation_endpoint_auth_methods_supported": ["private_key_jwt"],
+            "revocation_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA", "PS256"],
             "pushed_authorization_request_endpoint": self.at("/oauth2/pushed_authorize"),
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
@@ -495,24 +505,74 @@ impl SigningServer {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
             .map(|(_, token)| token)
             .ok_or_else(|| CscError::new(401, "invalid_token", "Malformed authorization header"))?;
-        if let Ok(service) = self
-            .signing
-            .opened::<ServiceToken>(Purpose::Service, token, call.now)
-        {
-            let client = self.clients.find(&service.client).ok_or_else(wrong)?;
-            return Ok(Caller::Service(client));
-        }
-        self.credential_token(token, call.now).ok_or_else(wrong)
+        let found = match self.service_client(token, call.now) {
+            Some(client) => Some(Caller::Service(client)),
+            None => self.credential_token(token, call.now),
+        };
+        let caller = found.ok_or_else(wrong)?;
+        self.not_revoked(token)?.then_some(caller).ok_or_else(wrong)
     }
 
-    /// A credential token, wherever it stands: as access token, or as `SAD` beside a service token.
-    pub(crate) fn credential_token(&self, token: &str, now: OffsetDateTime) -> Option<Caller<'_>> {
+    /// Whose service token this is, revoked or not.
+    fn service_client(&self, token: &str, now: OffsetDateTime) -> Option<&Client> {
+        let token: ServiceToken = self.signing.opened(Purpose::Service, token, now).ok()?;
+        self.clients.find(&token.client)
+    }
+
+    /// Whose credential token this is, and for what, revoked or not.
+    fn credential_token(&self, token: &str, now: OffsetDateTime) -> Option<Caller<'_>> {
         let token: CredentialToken = self.signing.opened(Purpose::Credential, token, now).ok()?;
         Some(Caller::Credential {
             client: self.clients.find(&token.client)?,
             credential: token.credential,
             sad: Sad::presented(token.sad),
         })
+    }
+
+    fn not_revoked(&self, token: &str) -> Result<bool, CscError> {
+        match self.signing.is_withdrawn(token) {
+            Ok(withdrawn) => Ok(!withdrawn),
+            Err(failure) => Err(credentials::failed(failure)),
+        }
+    }
+
+    /// A credential token that stands as `SAD` beside a service token.
+    pub(crate) fn presented_sad(
+        &self,
+        token: &str,
+        now: OffsetDateTime,
+    ) -> Result<Caller<'_>, CscError> {
+        let wrong = || CscError::invalid("Invalid parameter SAD");
+        let caller = self.credential_token(token, now).ok_or_else(wrong)?;
+        self.not_revoked(token)?.then_some(caller).ok_or_else(wrong)
+    }
+
+    /// A client ends a token of its own at every node (RFC 7009). What is no token, or none any more, is as good as ended.
+    fn revoke(&self, call: &Call<'_>) -> Result<Reply, OauthError> {
+        let form = call
+            .form()
+            .ok_or_else(|| refused(ErrorCode::InvalidRequest, "the body must be a form"))?;
+        let client = self.proven(call, &form)?;
+        let token = form.require("token")?;
+        let owner = self.service_client(token, call.now).or_else(|| {
+            let caller = self.credential_token(token, call.now)?;
+            Some(caller.client())
+        });
+        match owner {
+            Some(owner) if owner.id != client.id => {
+                return Err(refused(
+                    ErrorCode::InvalidGrant,
+                    "the token is another client's",
+                ));
+            }
+            // No token is good for longer.
+            Some(_) => self
+                .signing
+                .withdraw(token, call.now + SERVICE_TOKEN_LASTS)
+                .map_err(failed)?,
+            None => {}
+        }
+        Ok(plain(StatusCode::OK, ""))
     }
 }
 

@@ -29,9 +29,7 @@ impl SigningServer {
         let token = match (caller, presented) {
             (Caller::Credential { .. }, _) => caller,
             (Caller::Service(_), Some(text)) => {
-                beside = self
-                    .credential_token(text, call.now)
-                    .ok_or_else(|| CscError::invalid("Invalid parameter SAD"))?;
+                beside = self.presented_sad(text, call.now)?;
                 &beside
             }
             (Caller::Service(_), None) => {

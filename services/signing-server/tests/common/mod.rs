@@ -264,6 +264,15 @@ impl World {
         server(store, master, &self.authority, peers)
     }
 
+    /// The bank is taken out of the settings, and the server is started again.
+    pub fn withdraw_bank(&mut self) {
+        let clients = vec![
+            self.portal.client(Duty::Sign),
+            self.idp.client(Duty::Freeze),
+        ];
+        self.server = server_of(&self.store, 7, &self.authority, clients);
+    }
+
     pub fn now(&self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(self.now.load(Ordering::Relaxed)).unwrap()
     }
@@ -479,11 +488,21 @@ fn server(
     authority: &Arc<Authority>,
     [bank, portal, idp]: [&Peer; 3],
 ) -> SigningServer {
-    let clients = Clients::new(vec![
+    let clients = vec![
         bank.client(Duty::Sign),
         portal.client(Duty::Sign),
         idp.client(Duty::Freeze),
-    ]);
+    ];
+    server_of(store, master, authority, clients)
+}
+
+fn server_of(
+    store: &Arc<Memory>,
+    master: u8,
+    authority: &Arc<Authority>,
+    clients: Vec<Client>,
+) -> SigningServer {
+    let clients = Clients::new(clients);
     let chain = vec![authority.certificate().clone()];
     // The same authority issues identity cards, but for those who ask for none.
     let signing = signing(store.clone(), master, chain.clone());
@@ -503,6 +522,21 @@ impl<'a> Browser<'a> {
             world,
             page: String::new(),
             cookies: Mutex::default(),
+        }
+    }
+
+    /// What stays of a browser while servers come and go: its page and its cookies.
+    pub fn closed(self) -> (String, BTreeMap<String, String>) {
+        (self.page, self.cookies.into_inner().unwrap())
+    }
+
+    /// The browser again.
+    pub fn opened(world: &'a World, (page, cookies): (String, BTreeMap<String, String>)) -> Self {
+        let cookies = Mutex::new(cookies);
+        Self {
+            world,
+            page,
+            cookies,
         }
     }
 
