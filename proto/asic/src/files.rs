@@ -3,6 +3,7 @@
 //! X-Road's containers of messages are another profile: [`crate::container`].
 
 use crate::container::MEDIA_TYPE;
+use crate::layout;
 use pki::{DigestAlgorithm, Hasher};
 use std::collections::HashSet;
 use std::io::{Cursor, Read, Write};
@@ -154,6 +155,8 @@ impl Files {
     /// # Errors
     /// See [`FilesError`].
     pub fn open(container: &[u8]) -> Result<Files, FilesError> {
+        let layout = layout::check(&mut Cursor::new(container), MAXIMUM_ENTRIES);
+        layout.map_err(damaged)?.map_err(FilesError::Ambiguous)?;
         let mut archive = ZipArchive::new(Cursor::new(container)).map_err(damaged)?;
         if archive.has_duplicate_names() {
             return Err(FilesError::Ambiguous("two entries have the same name"));
@@ -169,7 +172,6 @@ impl Files {
         for index in 0..archive.len() {
             let entry = archive.by_index(index).map_err(damaged)?;
             let name = entry.name().map_err(damaged)?.into_owned();
-            check_local_header(container, entry.header_start(), name.as_bytes())?;
             let start = entry.header_start();
             if entry.is_dir() {
                 continue;
@@ -412,21 +414,4 @@ fn media_types(manifest: &[u8]) -> Vec<(String, String)> {
             ))
         })
         .collect()
-}
-
-/// Programs that read a zip archive from its start take names from there, others from its end: they must be the same.
-fn check_local_header(container: &[u8], start: u64, name: &[u8]) -> Result<(), FilesError> {
-    let start = usize::try_from(start).unwrap_or(usize::MAX);
-    let differs = FilesError::Ambiguous("an entry has two names");
-    let header = start
-        .checked_add(30)
-        .and_then(|end| container.get(start..end))
-        .ok_or_else(|| differs.clone())?;
-    let length = usize::from(u16::from_le_bytes([header[26], header[27]]));
-    let local = container.get(start + 30..start + 30 + length);
-    if local == Some(name) {
-        Ok(())
-    } else {
-        Err(differs)
-    }
 }

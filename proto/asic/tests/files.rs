@@ -209,6 +209,70 @@ fn every_prefix_and_every_change_is_refused() {
     }
 }
 
+/// Puts bytes into a zip archive and moves what the directory says of the places behind them.
+fn with_inserted(archive: &[u8], place: usize, bytes: &[u8]) -> Vec<u8> {
+    let moved = u32::try_from(bytes.len()).unwrap();
+    let mut all = [&archive[..place], bytes, &archive[place..]].concat();
+    let read = |all: &[u8], at: usize| u32::from_le_bytes(all[at..at + 4].try_into().unwrap());
+    let end = all.len() - 22;
+    let mut at = read(&all, end + 16) as usize + bytes.len();
+    all[end + 16..end + 20].copy_from_slice(&u32::try_from(at).unwrap().to_le_bytes());
+    while at < end {
+        let start = read(&all, at + 42);
+        if start as usize >= place {
+            all[at + 42..at + 46].copy_from_slice(&(start + moved).to_le_bytes());
+        }
+        let lengths =
+            [28, 30, 32].map(|field| u16::from_le_bytes([all[at + field], all[at + field + 1]]));
+        at += 46 + lengths.map(usize::from).iter().sum::<usize>();
+    }
+    all
+}
+
+#[test]
+fn who_reads_a_container_from_its_start_sees_what_others_see() {
+    let mut signed = files();
+    sign(&mut signed, &signer());
+    let container = signed.write(NOW).unwrap();
+    verdict(&container).unwrap();
+    let name = container
+        .windows(12)
+        .position(|window| window == b"contract.txt")
+        .unwrap();
+    let header = name - 30;
+    let refused = |bytes: &[u8], why: &str| {
+        let error = verdict(bytes).unwrap_err();
+        assert!(error.contains(why), "{error}");
+    };
+    // An entry that only those find who go from header to header.
+    let mut hidden = container[header..name + 12].to_vec();
+    hidden[8..10].fill(0);
+    for size in [18, 22] {
+        hidden[size..size + 4].copy_from_slice(&4_u32.to_le_bytes());
+    }
+    hidden.extend_from_slice(b"evil");
+    let directory = container.len() - 22 + 16;
+    let directory = u32::from_le_bytes(container[directory..directory + 4].try_into().unwrap());
+    for place in [header, directory as usize] {
+        refused(
+            &with_inserted(&container, place, &hidden),
+            "belong to no entry",
+        );
+    }
+    refused(&[container.as_slice(), b"x"].concat(), "belong to no entry");
+    // A header that says another method, or another length, than the directory.
+    for (field, value) in [(8, 0_u16), (18, 5), (6, 1)] {
+        let mut other = container.clone();
+        other[header + field..header + field + 2].copy_from_slice(&value.to_le_bytes());
+        refused(&other, "described in two ways");
+    }
+    // Another name for those who know that extension.
+    let extra = b"\x75\x70\x0d\0\x01\0\0\0\0evil.txt";
+    let mut named = with_inserted(&container, name + 12, extra);
+    named[header + 28] = u8::try_from(extra.len()).unwrap();
+    refused(&named, "two names");
+}
+
 #[test]
 fn what_programs_understand_differently_is_no_container() {
     for name in [

@@ -2,6 +2,7 @@
 
 use super::{MEDIA_TYPE, entry};
 use crate::cover::{Content, DigestSource};
+use crate::layout;
 use pki::{Digest, DigestAlgorithm};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -57,9 +58,9 @@ pub enum ContainerError {
     /// Only one half of a hash chain is there.
     #[error("the container lacks {0}")]
     HalfChain(&'static str),
-    /// Two entries have the same name, so readers may see different things.
-    #[error("two entries of the container have the same name")]
-    Ambiguous,
+    /// Two readers could see different things.
+    #[error("the container can be understood in two ways: {0}")]
+    Ambiguous(&'static str),
     /// More or larger entries than the limits allow.
     #[error("the container is larger than the limits: {0}")]
     TooLarge(String),
@@ -84,7 +85,7 @@ impl ContainerError {
                 "asic_hash_chain_result_not_found"
             }
             ContainerError::HalfChain(_) => "asic_hash_chain_not_found",
-            ContainerError::Ambiguous => "malformed_signature",
+            ContainerError::Ambiguous(_) => "malformed_signature",
         }
     }
 }
@@ -128,10 +129,12 @@ impl<R: Read + Seek> Container<R> {
     ///
     /// # Errors
     /// [`ContainerError`].
-    pub fn open(reader: R, limits: &ContainerLimits) -> Result<Container<R>, ContainerError> {
+    pub fn open(mut reader: R, limits: &ContainerLimits) -> Result<Container<R>, ContainerError> {
+        let layout = layout::check(&mut reader, limits.entries).map_err(archive_error)?;
+        layout.map_err(ContainerError::Ambiguous)?;
         let mut archive = ZipArchive::new(reader).map_err(archive_error)?;
         if archive.has_duplicate_names() {
-            return Err(ContainerError::Ambiguous);
+            return Err(ContainerError::Ambiguous("two entries have the same name"));
         }
         if archive.len() > limits.entries {
             return Err(ContainerError::TooLarge("number of entries".to_owned()));
