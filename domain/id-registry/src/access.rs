@@ -174,6 +174,16 @@ pub fn may_act(viewer: &Record, subject: &Record, theme: Theme, today: Date) -> 
     age < ADULT_AGE && (is_parent || is_guardian) && !old_enough_to_keep
 }
 
+/// Whether one person may act for another by a mandate: both live, and the one who is represented is not hidden from the
+/// one who acts. So a mandate ends with a death, and with a protection, on the day on which either is entered.
+#[must_use]
+pub fn may_hold_mandate(holder: &Record, giver: &Record) -> bool {
+    [holder, giver]
+        .iter()
+        .all(|record| record.merged_into().is_none() && record.is_alive())
+        && !is_hidden_from(Viewer::Person(holder), giver)
+}
+
 /// Whether a person is nobody to a viewer: a protected witness to everybody without a law's ground, and a victim to
 /// the one whom the court names.
 #[must_use]
@@ -225,11 +235,14 @@ pub struct View<'a> {
     viewer: Viewer<'a>,
     subject: &'a Record,
     today: Date,
+    /// Whether a child's whereabouts may be those of somebody who is protected.
+    shelters: bool,
 }
 
 impl<'a> View<'a> {
     /// What a viewer sees of a record on a day. Nobody there: no record, one that was never held or given up, or a
-    /// person who is hidden from the viewer; the three cannot be told apart.
+    /// person who is hidden from the viewer; the three cannot be told apart. Of a child's whereabouts it shows nothing
+    /// before [`View::with_family`].
     #[must_use]
     pub fn of(viewer: Viewer<'a>, subject: &'a Record, today: Date) -> Option<Self> {
         let there = subject.is_held()
@@ -239,7 +252,39 @@ impl<'a> View<'a> {
             viewer,
             subject,
             today,
+            shelters: !viewer.is(subject.number())
+                && subject
+                    .born_on()
+                    .is_some_and(|born| age_on(born, today) < ADULT_AGE),
         })
+    }
+
+    /// The same view, after it was looked who cares for a child: where a child is, is where a mother hides. While a
+    /// parent who has rights, or a guardian, is protected, the child's whereabouts are withheld like theirs, from
+    /// everybody but the one who is protected. `read` reads records.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn with_family<E>(
+        mut self,
+        read: impl Fn(PersonalNumber) -> Result<Option<Record>, E>,
+    ) -> Result<Self, E> {
+        if !self.shelters {
+            return Ok(self);
+        }
+        let subject = self.subject;
+        let parents = [Parent::Mother, Parent::Father]
+            .into_iter()
+            .filter_map(|place| subject.parent(place))
+            .filter(|parent| subject.rights_of(*parent) != ParentalRights::Lost);
+        for number in parents.chain(subject.guardians()) {
+            let protected = |record: Record| record.is_alive() && record.is_protected();
+            if !self.viewer.is(number) && read(number)?.is_some_and(protected) {
+                return Ok(self);
+            }
+        }
+        self.shelters = false;
+        Ok(self)
     }
 
     /// Whether the viewer sees a detail: the decision that every other answer here rests on.
@@ -248,7 +293,7 @@ impl<'a> View<'a> {
         if self.viewer.is(self.subject.number()) {
             return true;
         }
-        let protected = self.subject.protections().next().is_some();
+        let protected = self.shelters || self.subject.is_protected();
         if protected && detail.is_whereabouts() && !self.viewer.sees_protected() {
             return false;
         }

@@ -34,7 +34,9 @@ mod spelling;
 mod territory;
 mod vocabulary;
 
-pub use access::{Detail, Grant, Relation, Theme, View, Viewer, is_hidden_from, may_act};
+pub use access::{
+    Detail, Grant, Relation, Theme, View, Viewer, is_hidden_from, may_act, may_hold_mandate,
+};
 pub use act::{Act, ActId, Corrected, Entry, Event, Officer, TakenOver};
 pub use days::{age_on, day_of};
 pub use decide::{DecideError, Decided, Records, Refusal, Rules, decide};

@@ -9,8 +9,8 @@ use crate::fact::{Fact, Field, Known, LockState, Purpose};
 use crate::image::{ImageId, ImageKind};
 use crate::number::{PersonalNumber, Sex};
 use crate::person::{
-    Address, Citizenship, CivilStatus, Document, Names, Parent, ParentalRights, ProtectionKind,
-    Residence,
+    Address, Citizenship, CivilStatus, Document, DocumentKind, Names, Parent, ParentalRights,
+    ProtectionKind, Residence,
 };
 
 /// An act as a record remembers it.
@@ -199,14 +199,17 @@ impl Record {
         }
     }
 
-    /// Covers what was known of a child's descent before the adoption: on the child's record name, birth place and
-    /// parents, on others' records that it was their child.
+    /// Covers what was known of a child's descent before the adoption: on the child's record name, birth place, parents
+    /// and birth certificates, on others' records that it was their child.
     fn seal(&mut self, child: PersonalNumber, adoption: ActId) {
         let on_child = self.number == child;
         for known in self.facts.iter_mut().filter(|known| known.act < adoption) {
-            let covered = match known.fact.field() {
-                Field::Names | Field::BirthPlace | Field::Parent(_) => on_child,
-                Field::Child(number) => !on_child && number == child,
+            let covered = match &known.fact {
+                Fact::Names(_) | Fact::BirthPlace(_) | Fact::Parent(..) => on_child,
+                Fact::Document(document) => {
+                    on_child && document.kind == DocumentKind::BirthCertificate
+                }
+                Fact::Child(number, _) => !on_child && *number == child,
                 _ => false,
             };
             if covered && known.sealed_by.is_none() {
@@ -275,17 +278,19 @@ impl Record {
         history
     }
 
+    /// What is known of each field today.
+    fn current_known(&self) -> impl Iterator<Item = &Known> {
+        self.facts.iter().filter(|known| {
+            known.stands()
+                && self
+                    .now(known.fact.field())
+                    .is_some_and(|now| std::ptr::eq(now, *known))
+        })
+    }
+
     /// The facts that hold today, one of each field.
     fn current(&self) -> impl Iterator<Item = &Fact> {
-        self.facts
-            .iter()
-            .filter(|known| {
-                known.stands()
-                    && self
-                        .now(known.fact.field())
-                        .is_some_and(|now| std::ptr::eq(now, *known))
-            })
-            .map(|known| &known.fact)
+        self.current_known().map(|known| &known.fact)
     }
 
     /// Whether anybody holds the number: it was issued, and the act that issued it stands.
@@ -434,10 +439,10 @@ impl Record {
         }
     }
 
-    /// Documents that count.
+    /// Documents that count: not a birth certificate from before a secret adoption.
     pub fn documents(&self) -> impl Iterator<Item = &Document> {
-        self.current().filter_map(|fact| match fact {
-            Fact::Document(document) => Some(document),
+        self.current_known().filter_map(|known| match &known.fact {
+            Fact::Document(document) if known.sealed_by.is_none() => Some(document),
             _ => None,
         })
     }
@@ -457,6 +462,12 @@ impl Record {
             Fact::Protection(kind, true, against) => Some((*kind, *against)),
             _ => None,
         })
+    }
+
+    /// Whether any protection is in force.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.protections().next().is_some()
     }
 
     /// Whether the number may not be used for a purpose at a moment.

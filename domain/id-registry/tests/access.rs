@@ -74,14 +74,20 @@ const ALL: [Detail; 15] = [
 impl Family {
     fn shown(&self, viewer: PersonalNumber, subject: PersonalNumber, day: Date) -> Vec<Detail> {
         let viewer = Viewer::Person(self.memory.of(viewer));
-        let view = View::of(viewer, self.memory.of(subject), day);
+        let view = View::of(viewer, self.memory.of(subject), day).map(|view| self.whole(view));
         ALL.into_iter()
             .filter(|detail| view.is_some_and(|view| view.shows(*detail)))
             .collect()
     }
 
+    fn whole<'a>(&self, view: View<'a>) -> View<'a> {
+        view.with_family(|number| self.memory.record(number))
+            .unwrap()
+    }
+
     fn of_client<'a>(&'a self, grant: &'a Grant, subject: PersonalNumber) -> Option<View<'a>> {
-        View::of(Viewer::Client(grant), self.memory.of(subject), DAY)
+        let view = View::of(Viewer::Client(grant), self.memory.of(subject), DAY);
+        view.map(|view| self.whole(view))
     }
 
     fn relatives(
@@ -372,4 +378,139 @@ fn secrecy_of_adoption_holds_on_every_record() {
         family.relatives(Viewer::Client(&grant), adopter),
         [(Relation::Child, child)]
     );
+}
+
+/// Where a child lives, there its mother hides: whoever must not learn the one does not learn the other.
+#[test]
+fn a_childs_whereabouts_are_hidden_while_a_parent_is_protected() {
+    let mut family = family();
+    let (mother, father, child) = (family.mother, family.father, family.child);
+    let whereabouts = [
+        Detail::Address,
+        Detail::ActualAddress,
+        Detail::History,
+        Detail::LookUps,
+    ];
+    let grant = everything();
+    let seen = |family: &Family, viewer| {
+        let shown = family.shown(viewer, child, DAY);
+        whereabouts.map(|detail| shown.contains(&detail))
+    };
+    let bare = View::of(Viewer::Client(&grant), family.memory.of(child), DAY).unwrap();
+    assert!(
+        !bare.shows(Detail::Address),
+        "nothing before the family was looked at"
+    );
+    for kind in [
+        ProtectionKind::HiddenWhereabouts,
+        ProtectionKind::Violence,
+        ProtectionKind::Witness,
+    ] {
+        let against = (kind == ProtectionKind::Violence).then_some(father);
+        family.protect(mother, kind, against);
+        assert_eq!(seen(&family, father), [false; 4], "{kind:?}");
+        assert_eq!(seen(&family, mother), [true; 4], "{kind:?}");
+        assert!(family.shown(father, child, DAY).contains(&Detail::Names));
+        let view = family.of_client(&grant, child).unwrap();
+        assert!(view.names().is_some());
+        assert_eq!(whereabouts.map(|detail| view.shows(detail)), [false; 4]);
+        let court = Grant {
+            protected: true,
+            ..everything()
+        };
+        let view = family.of_client(&court, child).unwrap();
+        assert!(view.address(Residence::Registered).is_some());
+        let ended = Event::Protection {
+            person: mother,
+            kind,
+            against,
+            active: false,
+        };
+        family.memory.must(ended, DAY);
+        assert_eq!(seen(&family, father), [true; 4], "{kind:?}");
+    }
+    // Of a parent without rights, or somebody who is of age, it tells nothing.
+    family.protect(father, ProtectionKind::HiddenWhereabouts, None);
+    assert_eq!(seen(&family, mother), [false; 4]);
+    let lost = Event::ParentalRights {
+        child,
+        parent: father,
+        rights: ParentalRights::Lost,
+    };
+    family.memory.must(lost, DAY);
+    assert_eq!(seen(&family, mother), [true; 4]);
+    family.protect(mother, ProtectionKind::Witness, None);
+    let grown = View::of(Viewer::Client(&grant), family.memory.of(child), OF_AGE);
+    assert!(grown.unwrap().shows(Detail::Address));
+}
+
+/// The certificate of birth of before is as secret as the name on it.
+#[test]
+fn a_secret_adoption_covers_the_birth_certificate_of_before() {
+    let mut family = family();
+    let child = family.child;
+    let paper = |number: &str, kind| Document {
+        kind,
+        number: number.to_owned(),
+        issued_on: DAY,
+        expires_on: None,
+        authority: "ZAGS".to_owned(),
+    };
+    for (number, kind) in [
+        ("KGZ-1", DocumentKind::BirthCertificate),
+        ("KGZ-2", DocumentKind::Passport),
+    ] {
+        let document = paper(number, kind);
+        let event = Event::DocumentIssued {
+            person: child,
+            document,
+        };
+        family.memory.must(event, DAY);
+    }
+    let adopter = family.memory.adult("11202198000001", "Бакирова", "Чолпон");
+    let adoption = Event::Adoption {
+        child,
+        mother: Some(adopter),
+        father: None,
+        instead_of: [None, None],
+        names: Some(names("Бакиров", "Арстан")),
+        birth_place: None,
+        secret: true,
+    };
+    let adoption = family.memory.must(adoption, DAY);
+    let numbers = |family: &Family| -> Vec<String> {
+        let grant = everything();
+        let view = family.of_client(&grant, child).unwrap();
+        let all = view.documents();
+        all.iter().map(|paper| paper.number.clone()).collect()
+    };
+    assert_eq!(numbers(&family), ["KGZ-2"]);
+    let reversal = Event::Reversal {
+        act: adoption,
+        people: [].into(),
+    };
+    family.memory.must(reversal, DAY);
+    assert_eq!(numbers(&family), ["KGZ-1", "KGZ-2"]);
+}
+
+#[test]
+fn a_mandate_ends_with_a_death_and_with_a_protection() {
+    let mut family = family();
+    let (mother, father) = (family.mother, family.father);
+    let may = |family: &Family, holder, giver| {
+        may_hold_mandate(family.memory.of(holder), family.memory.of(giver))
+    };
+    assert!(may(&family, father, mother) && may(&family, mother, father));
+    family.protect(mother, ProtectionKind::Violence, Some(father));
+    assert!(!may(&family, father, mother));
+    assert!(
+        may(&family, mother, father),
+        "she may know of him, and act for him"
+    );
+    let death = Event::Death {
+        person: father,
+        widowed: None,
+    };
+    family.memory.must(death, DAY);
+    assert!(!may(&family, mother, father) && !may(&family, father, mother));
 }

@@ -10,13 +10,13 @@ use id_registry::{
     Act, ActId, Address, Citizenship, Corrected, DecideError, Document, DocumentKind, Entry, Event,
     Fact, Grant, Image, ImageKind, Name, Names, NewPerson, Officer, OpaqueSerial, ParentalRights,
     PersonalNumber, ProtectionKind, Records, Register, Residence, Sex, StoreError, UnitCode,
-    Viewer, day_of, decide, is_hidden_from, next_number,
+    day_of, decide, next_number,
 };
 use pki::DigestAlgorithm;
 use serde::Deserialize;
 use time::{Date, OffsetDateTime};
 
-use crate::population::{ATTEMPTS, Inner};
+use crate::population::{ATTEMPTS, Inner, hides};
 use crate::question::Asker;
 use crate::record::Record;
 use crate::registers::Refusal;
@@ -34,7 +34,7 @@ pub(crate) struct Entered {
     /// SHA-256 of the event as it was sent.
     #[serde(skip)]
     digest: [u8; 32],
-    /// Every personal number that was sent.
+    /// Everybody whom the office names.
     #[serde(skip)]
     named: Vec<PersonalNumber>,
 }
@@ -303,7 +303,7 @@ impl Entered {
         let unreadable = |error: serde_json::Error| Refusal::Unreadable(error.to_string());
         let value: serde_json::Value = serde_json::from_slice(bytes).map_err(unreadable)?;
         let mut named = Vec::new();
-        collect_numbers(&value, &mut named);
+        collect_named(None, &value["event"], &mut named);
         // Written anew, so that the space between words makes no other entry.
         let digest = DigestAlgorithm::Sha256.digest(value.to_string().as_bytes());
         let mut entered: Self = serde_json::from_value(value).map_err(unreadable)?;
@@ -317,33 +317,55 @@ impl Entered {
     }
 }
 
-fn collect_numbers(value: &serde_json::Value, numbers: &mut Vec<PersonalNumber>) {
+/// The members of an event that hold somebody's number. What else looks like one, such as a document's, is none.
+const PEOPLE: [&str; 13] = [
+    "person",
+    "child",
+    "mother",
+    "father",
+    "insteadOf",
+    "spouses",
+    "ward",
+    "guardian",
+    "parent",
+    "against",
+    "kept",
+    "givenUp",
+    "numbers",
+];
+
+fn collect_named(name: Option<&str>, value: &serde_json::Value, numbers: &mut Vec<PersonalNumber>) {
     match value {
-        serde_json::Value::String(text) => numbers.extend(text.parse::<PersonalNumber>().ok()),
+        serde_json::Value::String(text) if name.is_some_and(|name| PEOPLE.contains(&name)) => {
+            numbers.extend(text.parse::<PersonalNumber>().ok());
+        }
         serde_json::Value::Array(values) => values
             .iter()
-            .for_each(|value| collect_numbers(value, numbers)),
+            .for_each(|value| collect_named(name, value, numbers)),
         serde_json::Value::Object(values) => values
-            .values()
-            .for_each(|value| collect_numbers(value, numbers)),
+            .iter()
+            .for_each(|(name, value)| collect_named(Some(name), value, numbers)),
         _ => {}
     }
 }
 
-/// The records as an office may know them: somebody hidden from it is nobody when the office names the number.
+/// The records as an office may know them: an act about somebody hidden from it is none.
 struct Seen<'a> {
     register: &'a dyn Register,
     grant: &'a Grant,
-    named: &'a [PersonalNumber],
+}
+
+impl Seen<'_> {
+    fn hides(&self, number: PersonalNumber) -> Result<bool, StoreError> {
+        hides(self.register, self.grant, number)
+    }
 }
 
 impl Records for Seen<'_> {
     type Error = StoreError;
 
     fn record(&self, number: PersonalNumber) -> Result<Option<id_registry::Record>, StoreError> {
-        let record = self.register.record(number)?;
-        let named = self.named.contains(&number);
-        Ok(record.filter(|record| !named || !is_hidden_from(Viewer::Client(self.grant), record)))
+        self.register.record(number)
     }
 
     fn act(&self, id: ActId) -> Result<Option<Act>, StoreError> {
@@ -351,8 +373,7 @@ impl Records for Seen<'_> {
             return Ok(None);
         };
         for number in act.entry.people() {
-            let record = self.register.record(number)?;
-            if record.is_some_and(|record| is_hidden_from(Viewer::Client(self.grant), &record)) {
+            if self.hides(number)? {
                 return Ok(None);
             }
         }
@@ -374,7 +395,6 @@ impl Inner {
         let seen = Seen {
             register: self.register.as_ref(),
             grant: &client.grant,
-            named: &entered.named,
         };
         for _ in 0..ATTEMPTS {
             let before = self.register.entered(&asker.client, &entered.reference)?;
@@ -389,6 +409,13 @@ impl Inner {
             let now = OffsetDateTime::now_utc();
             let (event, image) = self.event(entered.event.clone(), &seen)?;
             self.may_enter(asker, client, &event, &seen)?;
+            // Whom it names must be somebody to the office, whatever the act: so nothing else in the records decides what is
+            // said about a number that is hidden from it.
+            for number in &entered.named {
+                if self.register.record(*number)?.is_none() || seen.hides(*number)? {
+                    return Err(Refusal::Act(id_registry::Refusal::Unknown(*number)));
+                }
+            }
             let entry = Entry {
                 event,
                 effective: entered.effective,
@@ -398,15 +425,18 @@ impl Inner {
                     name: asker.user.trim().to_owned(),
                 },
             };
-            let decided = decide(entry, now, self.rules(), &seen).map_err(|error| match error {
-                DecideError::Refused(refusal) => Refusal::Act(refusal),
-                DecideError::Records(error) => error.into(),
-            })?;
-            for number in decided.basis().keys().filter(|n| entered.named.contains(n)) {
-                if seen.record(*number)?.is_none() && self.register.record(*number)?.is_some() {
-                    return Err(Refusal::Act(id_registry::Refusal::Unknown(*number)));
+            let decided = match decide(entry, now, self.rules(), &seen) {
+                Ok(decided) => decided,
+                Err(DecideError::Records(error)) => return Err(error.into()),
+                Err(DecideError::Refused(refusal)) => {
+                    for number in refusal.named() {
+                        if seen.hides(number)? {
+                            return Err(Refusal::Act(id_registry::Refusal::Unseen));
+                        }
+                    }
+                    return Err(Refusal::Act(refusal));
                 }
-            }
+            };
             if let Some(image) = &image {
                 self.register.keep_image(image)?;
             }

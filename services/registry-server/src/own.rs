@@ -119,7 +119,9 @@ impl Inner {
         let subject = answering(self.register.as_ref(), question.about)?;
         let today = day_of(now);
         let subject = subject.ok_or_else(nobody)?;
-        let view = View::of(Viewer::Person(&viewer), &subject, today).ok_or_else(nobody)?;
+        let view = View::of(Viewer::Person(&viewer), &subject, today)
+            .ok_or_else(nobody)?
+            .with_family(|number| self.register.record(number))?;
         let sees = |detail| view.shows(detail);
         match &question.what {
             Own::Record if sees(id_registry::Detail::Names) => {

@@ -8,7 +8,8 @@ use id_registry::demonstration::HOUSEHOLD;
 use id_registry::{
     Act, ActId, DecideError, Decided, Detail, Entry, Event, Grant, Image, ImageId, ImageKind,
     LookUp, Nobody, Officer, OpaqueSerial, PersonalNumber, Population, Purpose, Register, Rules,
-    StoreError, Territory, Theme, View, Viewer, answering, day_of, decide, may_act,
+    StoreError, Territory, View, Viewer, answering, day_of, decide, is_hidden_from, may_act,
+    may_hold_mandate,
 };
 use time::OffsetDateTime;
 use tokio::sync::OnceCell;
@@ -171,7 +172,7 @@ impl Inner {
                 Question::Act(entered) => self.enter(asker, client, entered),
                 Question::WorkList(after) if client.doubles => self.work_list(client, *after),
                 Question::Own(question) => return self.own(asker, client, question),
-                Question::Notices(after) => self.notices(&asker.client, *after),
+                Question::Notices(after) => self.notices(client, *after),
                 _ => Err(denied()),
             };
             return told.map(Answer::Record);
@@ -188,28 +189,46 @@ impl Inner {
         let record = answering(self.register.as_ref(), number)?;
         let locked = locked_for(record.as_ref(), client, asker, now);
         let today = day_of(now);
-        let verdict = match question {
-            Question::Verify(given) => Some((
-                "matches",
-                record
-                    .as_ref()
-                    .is_some_and(|record| is_right(record, client, given, today)),
-            )),
+        let verdicts = match question {
+            Question::Verify(given) => {
+                let right = record.as_ref();
+                vec![(
+                    "matches",
+                    right.is_some_and(|record| is_right(record, client, given, today)),
+                )]
+            }
             Question::MayAct { actor, theme, .. } => {
                 self.keep(asker, question, *actor, None, now)?;
                 let actor = answering(self.register.as_ref(), *actor)?;
+                // Nobody for whom either is hidden from the client learns it.
+                let seen = |record: &id_registry::Record| {
+                    !is_hidden_from(Viewer::Client(&client.grant), record)
+                };
                 let both = record.as_ref().zip(actor.as_ref());
-                let may = both.is_some_and(|(person, actor)| {
-                    acts_for(client, (actor, person), *theme, today)
-                });
-                Some(("mayAct", may))
+                let both = both.filter(|(person, actor)| seen(person) && seen(actor));
+                vec![
+                    (
+                        "mayAct",
+                        both.is_some_and(|(person, actor)| may_act(actor, person, *theme, today)),
+                    ),
+                    (
+                        "mayHoldMandate",
+                        both.is_some_and(|(person, actor)| may_hold_mandate(actor, person)),
+                    ),
+                ]
             }
-            _ => None,
+            _ => Vec::new(),
         };
-        if let Some((name, yes)) = verdict {
-            return match locked.filter(|_| yes) {
+        if !verdicts.is_empty() {
+            return match locked.filter(|_| verdicts.iter().any(|(_, yes)| *yes)) {
                 Some(purpose) => Err(Refusal::Locked(purpose)),
-                None => Ok(Answer::Record(Record::default().truth(name, yes))),
+                None => Ok(Answer::Record(
+                    verdicts
+                        .into_iter()
+                        .fold(Record::default(), |record, (name, yes)| {
+                            record.truth(name, yes)
+                        }),
+                )),
             };
         }
         let view = record
@@ -219,6 +238,7 @@ impl Inner {
         if let Some(purpose) = locked {
             return Err(Refusal::Locked(purpose));
         }
+        let view = view.with_family(|number| self.register.record(number))?;
         self.tell(client, question, &view, today)
             .map(Answer::Record)
     }
@@ -387,17 +407,10 @@ impl Inner {
         for act in &acts {
             changed.extend(told_of(act, &client.grant));
         }
-        let today = day_of(OffsetDateTime::now_utc());
         let mut people = Vec::new();
         for number in changed {
-            let record = self.register.record(number)?;
             // A number that was given up is told too: whoever knows it asks again and learns the other one.
-            let hidden = record.is_some_and(|record| {
-                record.merged_into().is_none()
-                    && record.is_held()
-                    && View::of(Viewer::Client(&client.grant), &record, today).is_none()
-            });
-            if !hidden {
+            if !hides(self.register.as_ref(), &client.grant, number)? {
                 people.push(number);
             }
         }
@@ -408,17 +421,19 @@ impl Inner {
         })
     }
 
-    fn notices(&self, client: &str, after: u64) -> Result<Record, Refusal> {
-        let notices = self.register.notices(client, after, MOST)?;
+    fn notices(&self, client: &PopulationClient, after: u64) -> Result<Record, Refusal> {
+        let notices = self.register.notices(&client.client.path(), after, MOST)?;
         let last = notices.last().map_or(after, |notice| notice.id);
-        let items = notices
-            .iter()
-            .map(|notice| {
-                Record::default()
-                    .text("givenUp", notice.given_up.as_str())
-                    .text("kept", notice.kept.as_str())
-            })
-            .collect();
+        let mut items = Vec::new();
+        for notice in notices {
+            if !hides(self.register.as_ref(), &client.grant, notice.kept)? {
+                items.push(
+                    Record::default()
+                        .text("givenUp", notice.given_up.as_str())
+                        .text("kept", notice.kept.as_str()),
+                );
+            }
+        }
         Ok(Record::default()
             .number("last", last)
             .list("notices", "notice", items))
@@ -441,6 +456,16 @@ fn told_of(act: &Act, grant: &Grant) -> BTreeSet<PersonalNumber> {
         }
     }
     people
+}
+
+/// Whether somebody who is there, perhaps under another number, is nobody to a client.
+pub(crate) fn hides(
+    register: &dyn Register,
+    grant: &Grant,
+    number: PersonalNumber,
+) -> Result<bool, StoreError> {
+    let record = answering(register, number)?;
+    Ok(record.is_some_and(|record| is_hidden_from(Viewer::Client(grant), &record)))
 }
 
 /// Whether a client may ask such a question at all.
@@ -473,18 +498,6 @@ fn locked_for(
         .flatten()
         .find(|purpose| record.is_locked(purpose, now))
         .cloned()
-}
-
-/// Whether somebody may act for somebody else by the register, as parent or guardian; nobody for whom either is hidden
-/// from the client learns it.
-fn acts_for(
-    client: &PopulationClient,
-    (actor, person): (&id_registry::Record, &id_registry::Record),
-    theme: Theme,
-    today: time::Date,
-) -> bool {
-    let seen = |record| View::of(Viewer::Client(&client.grant), record, today).is_some();
-    seen(actor) && seen(person) && may_act(actor, person, theme, today)
 }
 
 /// Whether all that was given is right. What the client may not see is compared all the same; whoever is hidden from

@@ -1,34 +1,580 @@
-//! Protected people, children and their parents: what each service tells of them.
+//! Protected people, children and their parents: what each channel tells of them. What it must tell is the table in
+//! `docs/population-register.md`.
 
 mod common;
 
-use common::country::{POLICE, READER, ZAGS, country, error, names, resident};
-use common::{Answer, ask, headers};
-use id_registry::{Event, PersonalNumber, ProtectionKind, Register};
-use serde_json::json;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-/// Parents see what the theme allows; who lost the rights sees nothing from the act on; from 14 a child's confidential
-/// matters are its own. A child sees that the parent looked.
+use common::country::{Country, POLICE, READER, ZAGS, country, error, names, newcomer, resident};
+use common::{Answer, ask, headers};
+use id_registry::{
+    Address, Citizenship, Document, DocumentKind, Event, Name, Names, ParentalRights,
+    PersonalNumber, ProtectionKind, Records, Register, Residence,
+};
+use registry_server::POPULATION_NAMESPACE;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+const PAGE: &str = include_str!("../../../docs/population-register.md");
+const WITNESS: &str = "of a protected witness";
+const VICTIM: &str = "of a victim, to the one named";
+const WHEREABOUTS: &str = "of whereabouts that are hidden";
+const ADOPTION: &str = "of the time before a secret adoption";
+
+/// A question about a number, over one channel.
+type Ask<'f> = Box<dyn Fn(PersonalNumber) -> Answer + 'f>;
+
+/// A father, a mother and a child too young for secrets, in a country.
+struct Family {
+    country: Country,
+    father: PersonalNumber,
+    mother: PersonalNumber,
+    child: PersonalNumber,
+}
+
+impl Family {
+    fn new() -> Self {
+        let place = (0..400)
+            .filter(|place| place % 4 > 1)
+            .find(|place| resident(*place).born_on.year() >= 2014)
+            .expect("a child");
+        let first = place - place % 4;
+        Self {
+            country: country(),
+            father: resident(first).number,
+            mother: resident(first + 1).number,
+            child: resident(place).number,
+        }
+    }
+
+    fn names(&self, number: PersonalNumber) -> Names {
+        let register = self.country.running.register();
+        let record = register.record(number).expect("read").expect("there");
+        record.names().expect("names").clone()
+    }
+
+    fn get(&self, path: &'static str) -> Ask<'_> {
+        Box::new(move |number| {
+            let path = path.replace("NUMBER", number.as_str());
+            self.country.get(READER, &path)
+        })
+    }
+
+    fn soap(&self, operation: &'static str, content: &'static str) -> Ask<'_> {
+        Box::new(move |number| {
+            let content = content.replace("NUMBER", number.as_str());
+            soap(&self.country, operation, &content)
+        })
+    }
+
+    /// Somebody who is signed in asks.
+    fn own(&self, viewer: PersonalNumber, method: &'static str, path: &'static str) -> Ask<'_> {
+        let token = self.country.token(&json!({ "number": viewer }));
+        Box::new(move |number| {
+            let path = path.replace("NUMBER", number.as_str());
+            self.country.own(method, &token, &path)
+        })
+    }
+
+    fn act(&self, event: &Value) -> Ask<'_> {
+        let event = event.to_string();
+        Box::new(move |number| {
+            let event = event.replace("NUMBER", number.as_str());
+            self.country.act(
+                ZAGS,
+                &reference(),
+                serde_json::from_str(&event).expect("JSON"),
+            )
+        })
+    }
+
+    fn verify(&self, names: Names, document: Option<&'static str>) -> Ask<'_> {
+        Box::new(move |number| {
+            let mut given = json!({
+                "number": number,
+                "familyName": names.family.cyrillic,
+                "givenName": names.given.cyrillic,
+            });
+            if let Some(document) = document {
+                given["documentNumber"] = document.into();
+            }
+            ask(
+                self.country.running.address,
+                "POST /population/verifications",
+                &headers(READER, "1"),
+                given.to_string().as_bytes(),
+            )
+        })
+    }
+
+    /// All channels, each with the questions that it knows about a number. `viewer` is the person who asks, where a
+    /// person does.
+    fn channels(&self, viewer: PersonalNumber) -> Vec<(&'static str, Vec<Ask<'_>>)> {
+        let names = [self.father, self.mother, self.child].map(|number| self.names(number));
+        let mut verifications: Vec<Ask<'_>> = Vec::new();
+        for names in names {
+            verifications.push(self.verify(names, None));
+        }
+        let represented: Ask<'_> = Box::new(move |number| {
+            let path = format!("persons/{number}/represented-by/{viewer}?theme=identity");
+            self.country.get(READER, &path)
+        });
+        let over_soap: Ask<'_> = Box::new(move |number| {
+            let content =
+                format!("<number>{number}</number><actor>{viewer}</actor><theme>health</theme>");
+            soap(&self.country, "mayAct", &content)
+        });
+        let relatives = [self.father, self.mother, self.child].map(|relative| {
+            let of_relative = self.get("persons/NUMBER/relations");
+            let ask = move |number| {
+                of_relative(if relative == number {
+                    self.child
+                } else {
+                    relative
+                })
+            };
+            Box::new(ask) as Ask<'_>
+        });
+        let (other, elder) = (resident(8).number, resident(9).number);
+        let acts = [
+            json!({ "kind": "death", "person": "NUMBER" }),
+            json!({ "kind": "nameChange", "person": "NUMBER", "names": names_of("Асанова") }),
+            json!({ "kind": "marriage", "spouses": [other, "NUMBER"] }),
+            json!({ "kind": "divorce", "spouses": [self.mother, "NUMBER"] }),
+            json!({ "kind": "merge", "kept": elder, "givenUp": "NUMBER" }),
+            json!({ "kind": "distinct", "numbers": ["NUMBER", elder] }),
+            json!({ "kind": "correction", "person": "NUMBER", "act": 2, "facts": [{ "birthPlace": "Ош" }] }),
+            json!({ "kind": "moved", "person": "NUMBER", "residence": "actual" }),
+            // A guess who somebody's father is, and one that would be an act if it were right.
+            json!({ "kind": "paternity", "child": self.child, "father": other, "insteadOf": "NUMBER" }),
+            json!({ "kind": "parentalRights", "child": self.child, "parent": "NUMBER", "rights": "lost" }),
+        ];
+        vec![
+            (
+                "person by number",
+                vec![
+                    self.get("persons/NUMBER"),
+                    self.soap("personByNumber", "<number>NUMBER</number>"),
+                ],
+            ),
+            (
+                "relations",
+                vec![
+                    self.get("persons/NUMBER/relations"),
+                    self.soap("relationsByNumber", "<number>NUMBER</number>"),
+                ],
+            ),
+            (
+                "address",
+                vec![
+                    self.get("persons/NUMBER/address"),
+                    self.soap("addressByNumber", "<number>NUMBER</number>"),
+                ],
+            ),
+            (
+                "portrait, signature image",
+                vec![
+                    self.get("persons/NUMBER/portrait"),
+                    self.get("persons/NUMBER/signature-image"),
+                    self.soap("portraitByNumber", "<number>NUMBER</number>"),
+                    self.soap("signatureImageByNumber", "<number>NUMBER</number>"),
+                ],
+            ),
+            ("verification", verifications),
+            ("who may act", vec![represented, over_soap]),
+            (
+                "double numbers of one",
+                vec![self.get("persons/NUMBER/doubles")],
+            ),
+            (
+                "changes, notices, work list",
+                vec![
+                    self.get("changes?after=1"),
+                    self.get("notices?after=0"),
+                    self.get("doubles?after=0"),
+                    self.soap("changesSince", "<after>1</after>"),
+                    self.soap("noticesSince", "<after>0</after>"),
+                ],
+            ),
+            ("relations of relatives", relatives.into()),
+            (
+                "own view of another",
+                vec![
+                    self.own(viewer, "GET", "NUMBER"),
+                    self.own(viewer, "GET", "NUMBER/look-ups"),
+                    self.own(viewer, "GET", "NUMBER/portrait"),
+                    self.own(viewer, "GET", "NUMBER/signature-image"),
+                    self.own(viewer, "PUT", "NUMBER/locks/credit"),
+                    self.own(viewer, "DELETE", "NUMBER/locks/credit"),
+                ],
+            ),
+            (
+                "own view of oneself",
+                vec![Box::new(move |_| self.own(viewer, "GET", "NUMBER")(viewer))],
+            ),
+            (
+                "entering acts",
+                acts.iter().map(|act| self.act(act)).collect(),
+            ),
+        ]
+    }
+}
+
+fn names_of(family: &str) -> Value {
+    names(family, "Айжан")
+}
+
+/// A reference that no act has yet.
+fn reference() -> String {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    format!("p{}", LAST.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A number of the same sex and birthday that nobody holds.
+fn nobody(like: PersonalNumber) -> PersonalNumber {
+    let born = like.birth_date().expect("a day");
+    PersonalNumber::compose(like.sex(), born, (like.serial() + 1) % 100_000)
+}
+
+fn soap(country: &Country, operation: &str, content: &str) -> Answer {
+    let parts: Vec<&str> = READER.split('/').collect();
+    let [instance, class, member, subsystem] = parts[..] else {
+        panic!("{READER}");
+    };
+    let request = format!(
+        "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:x=\"http://x-road.eu/xsd/xroad.xsd\" \
+         xmlns:i=\"http://x-road.eu/xsd/identifiers\"><s:Header><x:client i:objectType=\"SUBSYSTEM\">\
+         <i:xRoadInstance>{instance}</i:xRoadInstance><i:memberClass>{class}</i:memberClass>\
+         <i:memberCode>{member}</i:memberCode><i:subsystemCode>{subsystem}</i:subsystemCode></x:client>\
+         <x:service i:objectType=\"SERVICE\"><i:xRoadInstance>{instance}</i:xRoadInstance>\
+         <i:memberClass>GOV</i:memberClass><i:memberCode>70000001</i:memberCode>\
+         <i:subsystemCode>population</i:subsystemCode><i:serviceCode>{operation}</i:serviceCode></x:service>\
+         <x:userId>1</x:userId><x:id>4</x:id><x:protocolVersion>4.0</x:protocolVersion></s:Header>\
+         <s:Body><q:{operation} xmlns:q=\"{POPULATION_NAMESPACE}\">{content}</q:{operation}></s:Body></s:Envelope>"
+    );
+    let head = "Content-Type: text/xml\r\n";
+    let line = "POST /population/soap";
+    ask(country.running.address, line, head, request.as_bytes())
+}
+
+/// What the page says that a channel tells: the cell of its row in the column of this heading.
+fn published(column: &str) -> Vec<(String, String)> {
+    let cells = |line: &str| -> Vec<String> {
+        let inner = line.trim_matches('|');
+        inner
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    };
+    let mut lines = PAGE
+        .lines()
+        .skip_while(|line| !line.starts_with("| what a channel tells |"))
+        .take_while(|line| line.starts_with('|'));
+    let heading = cells(lines.next().expect("a table"));
+    let place = heading.iter().position(|cell| cell == column);
+    let place = place.unwrap_or_else(|| panic!("no column {column}"));
+    lines
+        .skip(1)
+        .map(|line| {
+            let row = cells(line);
+            (row[0].clone(), row[place].clone())
+        })
+        .collect()
+}
+
+/// Asks everything about somebody, and compares it with what the page says. `secrets` are texts that must not be in an
+/// answer which tells something.
+fn compare(
+    family: &Family,
+    viewer: PersonalNumber,
+    somebody: PersonalNumber,
+    column: &str,
+    secrets: &[String],
+) {
+    let nobody = nobody(somebody);
+    let channels = family.channels(viewer);
+    let rows = published(column);
+    let asked: Vec<&str> = channels.iter().map(|(name, _)| *name).collect();
+    let listed: Vec<&str> = rows.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(listed[..asked.len()], asked);
+    for ((name, asks), (_, cell)) in channels.iter().zip(&rows) {
+        if cell == "–" {
+            continue;
+        }
+        for (place, ask) in asks.iter().enumerate() {
+            let what = format!("{name}, question {place}, {column}");
+            let told = ask(somebody);
+            let text = told.text();
+            match cell.as_str() {
+                "nobody" | "no" => {
+                    let unknown = ask(nobody);
+                    let same = text.replace(somebody.as_str(), nobody.as_str());
+                    assert_eq!(
+                        (told.status, same),
+                        (unknown.status, unknown.text()),
+                        "{what}"
+                    );
+                    assert_eq!(told.status == 200, cell == "no", "{what}: {text}");
+                }
+                "left out" => assert!(!text.contains(somebody.as_str()), "{what}: {text}"),
+                "withheld" => {}
+                other => panic!("no test for {other}"),
+            }
+            for secret in secrets {
+                assert!(!text.contains(secret), "{what}: {secret} in {text}");
+            }
+        }
+    }
+}
+
+/// A protected witness is nobody over every channel, in the words and in the time in which nobody is nobody, and so is a
+/// number that was given up in favour of the witness's.
+#[test]
+fn a_protected_witness_is_nobody() {
+    let family = Family::new();
+    let country = &family.country;
+    let event = json!({ "kind": "enrolment", "person": newcomer("Эркинова", "Бермет") });
+    let other = country.act(ZAGS, "double", event).json()["number"].clone();
+    let other: PersonalNumber = serde_json::from_value(other).expect("a number");
+    assert_eq!(country.get(READER, &format!("persons/{other}")).status, 200);
+    country.protect(family.father, ProtectionKind::Witness, None);
+    country.running.enter(Event::CitizenshipChange {
+        person: family.father,
+        citizenship: Citizenship::Of("KAZ".into()),
+    });
+    let about = country.running.register().last_act().expect("an act").0;
+    country.running.enter(Event::Merge {
+        kept: family.father,
+        given_up: other,
+        carried: Vec::new(),
+    });
+    for number in [family.father, other] {
+        compare(&family, family.child, number, WITNESS, &[]);
+    }
+    // Nor is an act about the witness one that could be taken back.
+    let reverse = |act: u64| json!({ "kind": "reversal", "act": act });
+    let hidden = country.act(ZAGS, "r1", reverse(about));
+    assert_eq!(error(&hidden), (422, "ActRefused".into()));
+    let unknown = country.act(ZAGS, "r2", reverse(about + 1000));
+    assert_eq!(
+        hidden.text().replace(&about.to_string(), "N"),
+        unknown.text().replace(&(about + 1000).to_string(), "N")
+    );
+    // The witness is somebody to himself, and to those whom a law names.
+    let himself = country.token(&json!({ "number": family.father }));
+    let own = country.own("GET", &himself, family.father.as_str());
+    assert_eq!(own.status, 200);
+    let path = format!("persons/{other}");
+    let police = country.get(POLICE, &path);
+    assert_eq!(police.json()["number"], family.father.as_str());
+    assert_eq!(country.get(POLICE, "notices?after=0").status, 200);
+
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..60 {
+        for (number, times) in [family.father, nobody(family.father)]
+            .iter()
+            .zip(&mut times)
+        {
+            let begun = Instant::now();
+            country.get(READER, &format!("persons/{number}"));
+            times.push(begun.elapsed());
+        }
+    }
+    let [hidden, unknown] = times.map(|mut times: Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2]
+    });
+    assert!(
+        hidden < unknown * 2 && unknown < hidden * 2,
+        "{hidden:?} and {unknown:?}"
+    );
+}
+
+/// The one whom a court names learns nothing of the victim: neither as parent, nor of a victim's child where both are.
+#[test]
+fn a_victim_is_nobody_to_the_one_whom_the_court_names() {
+    let family = Family::new();
+    let country = &family.country;
+    let (father, child) = (family.father, family.child);
+    let token = country.token(&json!({ "number": father }));
+    assert_eq!(country.own("GET", &token, child.as_str()).status, 200);
+    country.protect(child, ProtectionKind::Violence, Some(father));
+    compare(&family, father, child, VICTIM, &[]);
+    let mandate = |giver, holder| {
+        let path = format!("persons/{giver}/represented-by/{holder}?theme=family");
+        country.get(READER, &path).json()
+    };
+    assert_eq!(
+        mandate(child, father),
+        json!({ "mayAct": false, "mayHoldMandate": false })
+    );
+    let mother = mandate(child, family.mother);
+    assert_eq!(mother, json!({ "mayAct": true, "mayHoldMandate": true }));
+}
+
+fn home(house: &str) -> Address {
+    Address {
+        unit: "KG-GB-01-01".parse().expect("a unit"),
+        street: "Көмүскө".into(),
+        house: house.into(),
+        flat: None,
+    }
+}
+
+/// Whereabouts are hidden whichever protection it is, and those of a child while a parent's are.
+#[test]
+fn whereabouts_are_hidden() {
+    for (protected, kind) in [
+        ("child", ProtectionKind::HiddenWhereabouts),
+        ("child", ProtectionKind::Violence),
+        ("mother", ProtectionKind::HiddenWhereabouts),
+        ("mother", ProtectionKind::Violence),
+        ("mother", ProtectionKind::Witness),
+    ] {
+        let family = Family::new();
+        let country = &family.country;
+        let (father, child) = (family.father, family.child);
+        for residence in [Residence::Registered, Residence::Actual] {
+            country.running.enter(Event::Moved {
+                person: child,
+                residence,
+                address: Some(home("77-А")),
+            });
+        }
+        let open = country.get(READER, &format!("persons/{child}/address"));
+        assert!(open.text().contains("Көмүскө"));
+        let token = country.token(&json!({ "number": father }));
+        let seen = country.own("GET", &token, &format!("{child}/look-ups"));
+        assert_eq!(seen.status, 200);
+        let (person, against) = match protected {
+            "child" => (child, None),
+            _ => (
+                family.mother,
+                (kind == ProtectionKind::Violence).then_some(father),
+            ),
+        };
+        country.protect(person, kind, against);
+        let secrets = ["Көмүскө", "77-А", "KG-GB-01-01"].map(str::to_owned);
+        compare(&family, father, child, WHEREABOUTS, &secrets);
+        // Who looked would tell where the child is; that it is his child is told.
+        let looks = country.own("GET", &token, &format!("{child}/look-ups"));
+        assert_eq!(error(&looks), (404, "PersonNotFound".into()), "{protected}");
+        let record = country.own("GET", &token, child.as_str());
+        assert!(record.json()["familyName"].is_object());
+        assert_eq!(record.json()["acts"], json!([]));
+        let police = country.get(POLICE, &format!("persons/{child}/address"));
+        assert!(police.text().contains("77-А"));
+        let own = country.token(&json!({ "number": child }));
+        let own = country.own("GET", &own, child.as_str());
+        assert!(own.text().contains("77-А"), "it is the child's own");
+        let mother = country.token(&json!({ "number": family.mother }));
+        let mother = country.own("GET", &mother, child.as_str()).text();
+        assert_eq!(mother.contains("77-А"), protected == "mother");
+    }
+}
+
+/// What was before a secret adoption is told by no channel, and asked for it, each says no.
+#[test]
+fn nothing_tells_of_the_time_before_a_secret_adoption() {
+    let family = Family::new();
+    let country = &family.country;
+    let child = family.child;
+    let before = family.names(child);
+    country.running.enter(Event::DocumentIssued {
+        person: child,
+        document: Document {
+            kind: DocumentKind::BirthCertificate,
+            number: "KGZ-0012345".into(),
+            issued_on: id_registry::day_of(OffsetDateTime::now_utc()),
+            expires_on: None,
+            authority: "ZAGS".into(),
+        },
+    });
+    let right = family.verify(before.clone(), Some("KGZ-0012345"))(child);
+    assert_eq!(right.json()["matches"], true);
+    let name = |cyrillic: &str, latin: &str| Name {
+        cyrillic: cyrillic.into(),
+        russian: None,
+        latin: latin.into(),
+    };
+    let after = Names {
+        family: name("Жаңыбаев", "Zhanybaev"),
+        given: name("Жаңы", "Zhany"),
+        patronymic: None,
+    };
+    let adopters = (0..400)
+        .step_by(4)
+        .find(|place| {
+            let old = |place| (1960..1990).contains(&resident(place).born_on.year());
+            resident(*place).number != family.father && old(*place) && old(place + 1)
+        })
+        .expect("a couple");
+    let (father, mother) = (resident(adopters).number, resident(adopters + 1).number);
+    country.running.enter(Event::Adoption {
+        child,
+        mother: Some(mother),
+        father: Some(father),
+        instead_of: [None, None],
+        names: Some(after.clone()),
+        birth_place: Some("Ош".into()),
+        secret: true,
+    });
+    let secrets = [
+        before.family.cyrillic.clone(),
+        before.family.latin.clone(),
+        before.given.cyrillic.clone(),
+        "KGZ-0012345".to_owned(),
+        family.father.to_string(),
+        family.mother.to_string(),
+        "adoption".to_owned(),
+    ];
+    compare(&family, father, child, ADOPTION, &secrets);
+    // Not even the child's own record tells.
+    let own = family.own(child, "GET", "NUMBER")(child);
+    for secret in &secrets {
+        assert!(!own.text().contains(secret), "{secret}: {}", own.text());
+    }
+    for (names, document) in [
+        (before.clone(), None),
+        (before, Some("KGZ-0012345")),
+        (after.clone(), Some("KGZ-0012345")),
+    ] {
+        let verdict = family.verify(names, document)(child);
+        assert_eq!(verdict.json(), json!({ "matches": false }));
+    }
+    let right = family.verify(after, None)(child);
+    assert_eq!(right.json()["matches"], true);
+    // Those who were the parents have no such child, and it is nobody to them.
+    for parent in [family.father, family.mother] {
+        let record = family.own(parent, "GET", "NUMBER");
+        assert!(!record(parent).text().contains(child.as_str()));
+        assert_eq!(error(&record(child)), (404, "PersonNotFound".into()));
+        let relations = country.get(READER, &format!("persons/{parent}/relations"));
+        assert!(!relations.text().contains(child.as_str()));
+    }
+    let changed = country.get(READER, "changes?after=1").text();
+    assert!(changed.contains(child.as_str()));
+    assert!(!changed.contains(family.father.as_str()));
+    assert!(!changed.contains(family.mother.as_str()));
+}
+
+/// Parents see what the theme allows; who lost the rights is nobody to the child, over every channel and at once; from 14
+/// a child's confidential matters are its own. A child sees that the parent looked.
 #[test]
 fn parents_see_their_child_as_far_as_the_law_allows() {
-    let country = country();
-    let child_born_in = |years: std::ops::Range<i32>| {
-        (0..400)
-            .filter(|place| place % 4 > 1)
-            .find(|place| years.contains(&resident(*place).born_on.year()))
-            .expect("a child")
-    };
-    let young = child_born_in(2014..2027);
-    let (child, parent) = (
-        resident(young).number,
-        resident(young - young % 4 + 1).number,
-    );
-    let token = country.token(&json!({ "number": parent }));
+    let family = Family::new();
+    let country = &family.country;
+    let (father, child) = (family.father, family.child);
+    let token = country.token(&json!({ "number": father }));
     assert_eq!(country.own("GET", &token, child.as_str()).status, 200);
     let looks = country.own("GET", &token, &format!("{child}/look-ups"));
     assert_eq!(looks.status, 200);
     assert_eq!(looks.json()["lookUps"][0]["service"], "ownLookUps");
-    let older = child_born_in(2009..2012);
+    let older = (0..400)
+        .filter(|place| place % 4 > 1)
+        .find(|place| (2009..2012).contains(&resident(*place).born_on.year()))
+        .expect("a child");
     let (teen, of_teen) = (
         resident(older).number,
         resident(older - older % 4 + 1).number,
@@ -37,160 +583,40 @@ fn parents_see_their_child_as_far_as_the_law_allows() {
     let seen = country.own("GET", &second, teen.as_str());
     assert_eq!(seen.status, 200);
     assert_eq!(seen.json()["acts"], json!([]));
+    assert!(seen.json()["locks"].is_null());
     let confidential = country.own("GET", &second, &format!("{teen}/look-ups"));
-    assert_eq!(confidential.status, 404);
-    country.running.enter(Event::ParentalRights {
-        child,
-        parent,
-        rights: id_registry::ParentalRights::Lost,
-    });
-    for path in ["", "/look-ups", "/portrait"] {
-        let gone = country.own("GET", &token, &format!("{child}{path}"));
-        assert_eq!(error(&gone), (404, "PersonNotFound".into()), "{path}");
-    }
-}
-
-/// A protected witness is nobody in every service there is, in the words in which nobody is nobody.
-#[test]
-fn a_protected_witness_is_nobody_in_every_service() {
-    let country = country();
-    let (father, mother, child) = (resident(4).number, resident(5).number, resident(6).number);
-    let born = mother.birth_date().expect("a day");
-    let nobody = PersonalNumber::compose(mother.sex(), born, (mother.serial() + 1) % 100_000);
-    country.protect(mother, ProtectionKind::Witness, None);
-    let before = country.running.register().last_act().expect("an act").0;
-    country.running.enter(Event::CitizenshipChange {
-        person: mother,
-        citizenship: id_registry::Citizenship::Of("KAZ".into()),
-    });
-    let token = country.token(&json!({ "number": child }));
-    let same = |ask: &dyn Fn(PersonalNumber) -> Answer, what: &str| {
-        let (hidden, unknown) = (ask(mother), ask(nobody));
-        assert_eq!(hidden.status, unknown.status, "{what}: {}", hidden.text());
-        let text = hidden.text().replace(mother.as_str(), nobody.as_str());
-        assert_eq!(text, unknown.text(), "{what}");
+    assert_eq!(error(&confidential), (404, "PersonNotFound".into()));
+    let may = |theme: &str| {
+        let path = format!("persons/{teen}/represented-by/{of_teen}?theme={theme}");
+        country.get(READER, &path).json()["mayAct"] == true
     };
-    for path in [
-        "",
-        "/relations",
-        "/address",
-        "/portrait",
-        "/signature-image",
-        "/doubles",
-        "/represented-by/11505198500001?theme=health",
-    ] {
-        same(
-            &|number| country.get(READER, &format!("persons/{number}{path}")),
-            path,
-        );
+    assert!(may("health") && !may("confidential"));
+    for rights in [ParentalRights::Limited, ParentalRights::Lost] {
+        country.running.enter(Event::ParentalRights {
+            child,
+            parent: father,
+            rights,
+        });
+        for (name, asks) in family.channels(father) {
+            let asks = match name {
+                "own view of another" => asks,
+                "own view of oneself" => {
+                    assert!(!asks[0](child).text().contains(child.as_str()));
+                    continue;
+                }
+                "who may act" => {
+                    assert_eq!(asks[0](child).json()["mayAct"], false);
+                    assert!(asks[1](child).text().contains("<mayAct>false</mayAct>"));
+                    continue;
+                }
+                _ => continue,
+            };
+            for (place, ask) in asks.iter().enumerate() {
+                let (told, unknown) = (ask(child), ask(nobody(child)));
+                let same = told.text().replace(child.as_str(), nobody(child).as_str());
+                assert_eq!(same, unknown.text(), "{place}");
+                assert_eq!(error(&told), (404, "PersonNotFound".into()), "{place}");
+            }
+        }
     }
-    same(
-        &|number| {
-            let path = format!("persons/{child}/represented-by/{number}?theme=identity");
-            country.get(READER, &path)
-        },
-        "as the one who acts",
-    );
-    same(
-        &|number| {
-            let given = json!({
-                "number": number,
-                "familyName": resident(5).family_name.cyrillic,
-                "givenName": resident(5).given_name.cyrillic,
-            });
-            ask(
-                country.running.address,
-                "POST /population/verifications",
-                &headers(READER, "1"),
-                given.to_string().as_bytes(),
-            )
-        },
-        "verification",
-    );
-    for path in ["", "/look-ups", "/portrait"] {
-        same(
-            &|number| country.own("GET", &token, &format!("{number}{path}")),
-            "own",
-        );
-    }
-    let place = std::cell::Cell::new(0);
-    for event in [
-        |number: PersonalNumber| json!({ "kind": "death", "person": number }),
-        |number| json!({ "kind": "nameChange", "person": number, "names": names("Асанова", "Айжан") }),
-        |number| json!({ "kind": "marriage", "spouses": [resident(8).number, number] }),
-        |number| json!({ "kind": "merge", "kept": resident(9).number, "givenUp": number }),
-        |number| json!({ "kind": "distinct", "numbers": [number, resident(9).number] }),
-        |number| json!({ "kind": "correction", "person": number, "act": 2, "facts": [{ "birthPlace": "Ош" }] }),
-        |number| json!({ "kind": "moved", "person": number, "residence": "actual" }),
-    ] {
-        same(
-            &|number| {
-                place.set(place.get() + 1);
-                country.act(ZAGS, &format!("w{}", place.get()), event(number))
-            },
-            "acts",
-        );
-    }
-    // Nor is an act about her one that could be taken back.
-    let reverse = |act: u64| json!({ "kind": "reversal", "act": act });
-    let hidden = country.act(ZAGS, "r1", reverse(before + 1));
-    assert_eq!(error(&hidden), (422, "ActRefused".into()));
-    let unknown = country.act(ZAGS, "r2", reverse(before + 1000));
-    assert_eq!(
-        hidden.text().replace(&(before + 1).to_string(), "N"),
-        unknown.text().replace(&(before + 1000).to_string(), "N")
-    );
-
-    // She is in nobody's lists.
-    for path in [
-        format!("persons/{father}/relations"),
-        format!("persons/{child}/relations"),
-        format!("changes?after={before}"),
-        "doubles?after=0".to_owned(),
-    ] {
-        let answer = country.get(READER, &path);
-        assert_eq!(answer.status, 200, "{path}");
-        assert!(!answer.text().contains(mother.as_str()), "{path}");
-    }
-    let own = country.own("GET", &token, child.as_str());
-    assert!(!own.text().contains(mother.as_str()), "{}", own.text());
-    // She herself is somebody, and so she is to those whom a law names.
-    let herself = country.token(&json!({ "number": mother }));
-    assert_eq!(country.own("GET", &herself, mother.as_str()).status, 200);
-    assert_eq!(
-        country.get(POLICE, &format!("persons/{mother}")).status,
-        200
-    );
-}
-
-/// Against violence: whereabouts are hidden everywhere, and the one whom the court names learns nothing.
-#[test]
-fn a_victim_is_hidden_from_the_one_whom_the_court_names() {
-    let country = country();
-    let young = (0..400)
-        .filter(|place| place % 4 > 1)
-        .find(|place| resident(*place).born_on.year() >= 2014)
-        .expect("a child");
-    let (child, father) = (resident(young).number, resident(young - young % 4).number);
-    let token = country.token(&json!({ "number": father }));
-    assert_eq!(country.own("GET", &token, child.as_str()).status, 200);
-    country.protect(child, ProtectionKind::Violence, Some(father));
-    for path in ["", "/look-ups", "/portrait"] {
-        let hidden = country.own("GET", &token, &format!("{child}{path}"));
-        assert_eq!(error(&hidden), (404, "PersonNotFound".into()), "{path}");
-    }
-    let own = country.own("GET", &token, father.as_str());
-    assert!(!own.text().contains(child.as_str()), "{}", own.text());
-    let act = format!("persons/{child}/represented-by/{father}?theme=health");
-    assert_eq!(country.get(READER, &act).json()["mayAct"], false);
-    for path in ["", "/address"] {
-        let seen = country
-            .get(READER, &format!("persons/{child}{path}"))
-            .json();
-        assert!(seen["address"].is_null() && seen["actualAddress"].is_null());
-    }
-    let police = country
-        .get(POLICE, &format!("persons/{child}/address"))
-        .json();
-    assert!(police["address"].is_object());
 }

@@ -24,7 +24,7 @@ pub enum Refusal {
     )]
     NotByRule(PersonalNumber),
     #[error(
-        "an act needs a reference and an officer with an office, of at most {LONGEST_TEXT} characters each"
+        "an act needs a reference and an officer with an office, of at most {LONGEST_TEXT} characters that can be shown"
     )]
     Incomplete,
     #[error("the act holds from {0}, which is in the future")]
@@ -33,7 +33,9 @@ pub enum Refusal {
     BeforeBirth(Date, PersonalNumber),
     #[error("a name cannot be entered: {0}")]
     Name(#[from] NameError),
-    #[error("a text is empty or longer than {LONGEST_TEXT} characters: {0}")]
+    #[error(
+        "a text is empty, longer than {LONGEST_TEXT} characters, or has characters that cannot be shown: {0}"
+    )]
     Text(&'static str),
     #[error("a citizenship is three capital letters")]
     Citizenship,
@@ -87,4 +89,50 @@ pub enum Refusal {
     Size,
     #[error("the relation between {0} and {1} is stated on one side only")]
     OneSided(PersonalNumber, PersonalNumber),
+    #[error(
+        "a record that this office does not see stands against it; the court's office enters it"
+    )]
+    Unseen,
+}
+
+impl Refusal {
+    /// The numbers that the sentence names: an office that does not see one of them is told [`Refusal::Unseen`].
+    #[must_use]
+    pub fn named(&self) -> Vec<PersonalNumber> {
+        match self {
+            Self::Unknown(one)
+            | Self::Dead(one)
+            | Self::Issued(one)
+            | Self::NotByRule(one)
+            | Self::BeforeBirth(_, one)
+            | Self::TooYoung(one)
+            | Self::OfAge(one)
+            | Self::Married(one)
+            | Self::StatusIsLater(one, _)
+            | Self::OtherFather(one)
+            | Self::HasFather(one, _)
+            | Self::NotCorrectable(_, one)
+            | Self::RestedOn { person: one, .. } => vec![*one],
+            Self::Merged(one, other)
+            | Self::Same(one, other)
+            | Self::ParentTooYoung(one, other)
+            | Self::NotMarried(one, other)
+            | Self::Related(one, other)
+            | Self::NoParent(one, other)
+            | Self::Contradiction(one, other, _)
+            | Self::OneSided(one, other) => vec![*one, *other],
+            Self::Incomplete
+            | Self::Future(_)
+            | Self::Name(_)
+            | Self::Text(_)
+            | Self::Citizenship
+            | Self::Unit(_)
+            | Self::NothingNew
+            | Self::NoDocument(_)
+            | Self::NoAct(_)
+            | Self::ReversalOfReversal
+            | Self::Size
+            | Self::Unseen => Vec::new(),
+        }
+    }
 }
