@@ -53,7 +53,7 @@ pub use number::{
 };
 pub use person::{
     Address, Citizenship, CivilStatus, Document, DocumentKind, LONGEST_TEXT, Name, NameError,
-    Names, NewPerson, Parent, ParentalRights, ProtectionKind, Residence,
+    Names, NewPerson, Parent, ParentalRights, ProtectionKind, Residence, is_printable,
 };
 pub use port::{
     Hit, Issued, LookUp, NameKey, NameQuery, Nobody, Notice, Register, StoreError,

@@ -10,6 +10,18 @@ use crate::territory::UnitCode;
 /// Longest name, street or other free text, in characters.
 pub const LONGEST_TEXT: usize = 100;
 
+/// Whether a text has only characters that every channel can hold and that show what they are: none that steer a terminal
+/// or the direction of writing, none that XML cannot hold, and no sign of a letter that was lost.
+#[must_use]
+pub fn is_printable(text: &str) -> bool {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+            || matches!(c, '\u{FEFF}' | '\u{FFF9}'..='\u{FFFF}')
+    };
+    !text.contains(steers)
+}
+
 /// A part of a person's name, in the scripts in which the state writes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Name {

@@ -606,6 +606,77 @@ fn an_entry_needs_its_form() {
 }
 
 #[test]
+fn a_text_holds_nothing_that_some_channel_cannot_show() {
+    let mut memory = Memory::new();
+    let [mother, ..] = family(&mut memory);
+    let moved = |street: &str, house: &str| Event::Moved {
+        person: mother,
+        residence: Residence::Actual,
+        address: Some(Address {
+            street: street.into(),
+            ..address("KG-C-07-01", house)
+        }),
+    };
+    let issued = |number: &str, authority: &str| Document {
+        kind: DocumentKind::Passport,
+        number: number.into(),
+        issued_on: DAY,
+        expires_on: None,
+        authority: authority.into(),
+    };
+    for bad in [
+        "\u{0}",
+        "a\u{1}",
+        "a\nb",
+        "\u{202E}21",
+        "O\u{FFFD}",
+        "a\u{FFFF}",
+        "\u{85}",
+    ] {
+        let street = Refusal::Text("street, house or flat");
+        assert_eq!(memory.refused(moved(bad, "1"), DAY), street, "{bad:?}");
+        assert_eq!(memory.refused(moved("", bad), DAY), street, "{bad:?}");
+        for document in [issued(bad, "211041"), issued("AC1", bad)] {
+            let event = Event::DocumentIssued {
+                person: mother,
+                document,
+            };
+            let refusal = memory.refused(event, DAY);
+            assert_eq!(refusal, Refusal::Text("number or authority of a document"));
+        }
+        let reference = Entry {
+            reference: bad.into(),
+            ..entry(moved("", "1"), DAY)
+        };
+        assert_eq!(memory.enter(reference, noon(DAY)), Err(Refusal::Incomplete));
+    }
+    memory.must(moved("Ыбраимов көчөсү, «12-участок»", "1/2"), DAY);
+    let document = issued("AC1234567", "211041");
+    let act = memory.must(
+        Event::DocumentIssued {
+            person: mother,
+            document,
+        },
+        DAY,
+    );
+    // A correction says it no worse than the act that it corrects.
+    for authority in ["", "\u{1}", &"1".repeat(101)] {
+        let correction = Event::Correction {
+            person: mother,
+            corrects: act,
+            facts: vec![Corrected {
+                fact: Fact::Document(issued("AC1234567", authority)),
+                valid_from: DAY,
+            }],
+        };
+        assert_eq!(
+            memory.refused(correction, DAY),
+            Refusal::Text("number or authority of a document")
+        );
+    }
+}
+
+#[test]
 fn acts_are_stored_and_read_back() {
     let mut memory = Memory::new();
     let [mother, father, child] = family(&mut memory);

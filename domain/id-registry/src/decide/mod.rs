@@ -12,7 +12,9 @@ use crate::act::{Act, ActId, Corrected, Entry, Event, TakenOver};
 use crate::days::{age_on, day_of};
 use crate::fact::{Fact, Field};
 use crate::number::{NumberRule, PersonalNumber};
-use crate::person::{Address, CivilStatus, LONGEST_TEXT, Names, NewPerson, Parent};
+use crate::person::{
+    Address, CivilStatus, Document, LONGEST_TEXT, Names, NewPerson, Parent, is_printable,
+};
 use crate::record::{ActOnRecord, Record};
 use crate::territory::Territory;
 
@@ -254,9 +256,7 @@ impl<R: Records + ?Sized> Desk<'_, R> {
             }
             Event::DocumentIssued { person, document } => {
                 let record = self.living(person)?;
-                if is_no_text(&document.number) || is_no_text(&document.authority) {
-                    return Err(Refusal::Text("number or authority of a document").into());
-                }
+                check_document(&document)?;
                 let known = record.now(Field::Document(&document.number)).is_some();
                 self.something_new(!known)?;
                 Ok(Event::DocumentIssued { person, document })
@@ -455,6 +455,7 @@ impl<R: Records + ?Sized> Desk<'_, R> {
             if let Some(address) = &taken.address {
                 self.address(address)?;
             }
+            taken.documents.iter().try_for_each(check_document)?;
             if let Some(spouse) = taken.spouse {
                 let other = find(spouse).ok_or(Refusal::Unknown(spouse))?;
                 let mutual = other.spouse == Some(number)
@@ -611,6 +612,7 @@ impl<R: Records + ?Sized> Desk<'_, R> {
         match fact {
             Fact::Names(names) => Ok(names.check()?),
             Fact::Residence(_, Some(address)) => self.address(address),
+            Fact::Document(document) => check_document(document),
             Fact::Citizenship(citizenship) if !citizenship.is_well_formed() => {
                 Err(Refusal::Citizenship)
             }
@@ -666,7 +668,7 @@ impl<R: Records + ?Sized> Desk<'_, R> {
         let flat = address.flat.as_deref().unwrap_or("-");
         if is_no_text(&address.house)
             || is_no_text(flat)
-            || address.street.chars().count() > LONGEST_TEXT
+            || (!address.street.is_empty() && is_no_text(&address.street))
         {
             return Err(Refusal::Text("street, house or flat"));
         }
@@ -698,7 +700,14 @@ impl<R: Records + ?Sized> Desk<'_, R> {
 }
 
 fn is_no_text(text: &str) -> bool {
-    text.trim().is_empty() || text.chars().count() > LONGEST_TEXT
+    text.trim().is_empty() || text.chars().count() > LONGEST_TEXT || !is_printable(text)
+}
+
+fn check_document(document: &Document) -> Result<(), Refusal> {
+    if is_no_text(&document.number) || is_no_text(&document.authority) {
+        return Err(Refusal::Text("number or authority of a document"));
+    }
+    Ok(())
 }
 
 fn old_enough(
