@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use config::{BankSiteSettings, read_trust_list};
 use jose::JwkSet;
 use tokio::net::TcpListener;
-use transport::{HttpClient, PoolLimits, ServeLimits, serve_https};
+use transport::{ClientCertificates, HttpClient, PoolLimits, ServeLimits, serve_https};
 
 use crate::serving;
 
@@ -81,12 +81,15 @@ async fn serve(settings: BankSiteSettings, stop: impl Future<Output = ()>) -> Re
         signing_key: serving::signing_key(&settings.signing_service.key)?,
         trust: read_trust_list(&settings.trust).map_err(|error| text(&error))?,
         time_stamping: settings.time_stamping,
-        ocsp: settings.ocsp,
         verification: settings.verification,
     })
     .map_err(|error| text(&error))?;
     let site = Arc::new(site);
-    let tls = serving::https(&settings.certificate, &settings.key)?;
+    let tls = serving::https(
+        &settings.certificate,
+        &settings.key,
+        ClientCertificates::NotRequested,
+    )?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| format!("cannot listen at {}: {error}", settings.listen))?;

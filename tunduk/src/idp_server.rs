@@ -26,8 +26,8 @@ use store_sqlite::SqliteIdentity;
 use time::{Date, OffsetDateTime};
 use tokio::net::TcpListener;
 use transport::{
-    ClientCertificates, ClientTls, HttpClient, PoolLimits, RequestOptions, ServerTls,
-    ServerVerification, raise_file_limit,
+    ClientCertificates, ClientTls, HttpClient, PoolLimits, RequestOptions, ServerVerification,
+    raise_file_limit,
 };
 
 use crate::idp_accounts::AccountAction;
@@ -424,7 +424,7 @@ async fn listening(
     (certificate, key): (&Path, &Path),
     clients: ClientCertificates,
 ) -> Result<Listening, String> {
-    let tls = ServerTls::new(&identity(certificate, key)?, clients).map_err(text)?;
+    let tls = crate::serving::https(certificate, key, clients)?;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen at {address}: {error}"))?;

@@ -28,9 +28,6 @@ pub struct RenewArguments {
     /// URL of the time-stamping authority
     #[arg(long)]
     tsa: String,
-    /// URL of the OCSP responder, for certificates that do not name one
-    #[arg(long)]
-    ocsp: Option<String>,
     /// Days before the end of the youngest time-stamp's certificate in which it is renewed
     #[arg(long, default_value_t = 180)]
     margin_days: u32,
@@ -58,7 +55,7 @@ pub async fn run(arguments: RenewArguments) -> u8 {
             return FAILED;
         }
     };
-    let sources = Sources::new(client, arguments.tsa.as_str(), arguments.ocsp.clone());
+    let sources = Sources::new(client, arguments.tsa.as_str());
     let job = Job {
         arguments,
         trust,

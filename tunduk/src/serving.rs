@@ -25,13 +25,21 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<TlsIdentity, String> {
     TlsIdentity::from_pem(&chain, &secret).map_err(|error| in_file(certificate)(&error))
 }
 
-/// The HTTPS of a server with this certificate chain and key, which asks nobody for a certificate.
+/// The HTTPS of a server with the certificate chain and key in these files, which are read again when they change.
 ///
 /// # Errors
 /// In words, which file cannot be used.
-pub fn https(certificate: &Path, key: &Path) -> Result<ServerTls, String> {
-    let identity = identity(certificate, key)?;
-    ServerTls::new(&identity, ClientCertificates::NotRequested).map_err(|error| error.to_string())
+pub fn https(
+    certificate: &Path,
+    key: &Path,
+    clients: ClientCertificates,
+) -> Result<ServerTls, String> {
+    let tls = ServerTls::new(&identity(certificate, key)?, clients);
+    let tls = tls.map_err(|error| error.to_string())?;
+    let files = [certificate.to_owned(), key.to_owned()];
+    let (certificate, key) = files.clone().into();
+    tls.follow(files.to_vec(), move || identity(&certificate, &key));
+    Ok(tls)
 }
 
 /// How servers of these authorities are called, and no others.

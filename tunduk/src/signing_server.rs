@@ -20,7 +20,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use transport::validation_data::Sources;
 use transport::{
-    HttpClient, PoolLimits, RequestOptions, ServeLimits, raise_file_limit, serve_https,
+    ClientCertificates, HttpClient, PoolLimits, RequestOptions, ServeLimits, raise_file_limit,
+    serve_https,
 };
 use zeroize::Zeroizing;
 
@@ -335,7 +336,7 @@ fn compose(settings: &SigningServerSettings) -> Result<SigningServer, String> {
         .map_err(text)?
         .with_hosts(settings.hosts.clone());
     let stamps = settings.time_stamping.as_ref().map(|address| {
-        let sources = Sources::new(http.clone(), address, None);
+        let sources = Sources::new(http.clone(), address);
         Stamps::new(sources, Handle::current())
     });
     let authority = match (&settings.authority, chain.first()) {
@@ -366,7 +367,11 @@ async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), String> {
     raise_file_limit();
-    let tls = serving::https(&settings.certificate, &settings.key)?;
+    let tls = serving::https(
+        &settings.certificate,
+        &settings.key,
+        ClientCertificates::NotRequested,
+    )?;
     let listen = settings.listen;
     let server = tokio::task::spawn_blocking(move || compose(&settings))
         .await

@@ -7,7 +7,7 @@ use ::verification_server::{Checker, Site};
 use clap::{Args, Subcommand};
 use config::VerificationSettings;
 use tokio::net::TcpListener;
-use transport::{ServeLimits, serve_https};
+use transport::{ClientCertificates, ServeLimits, serve_https};
 
 use crate::serving;
 
@@ -40,7 +40,11 @@ pub async fn run(
     let settings = VerificationSettings::load(&config).map_err(|error| error.to_string())?;
     let checker = Checker::new(&settings).map_err(|error| error.to_string())?;
     let site = Arc::new(Site::new(checker).map_err(|error| error.to_string())?);
-    let tls = serving::https(&settings.certificate, &settings.key)?;
+    let tls = serving::https(
+        &settings.certificate,
+        &settings.key,
+        ClientCertificates::NotRequested,
+    )?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .map_err(|error| format!("cannot listen at {}: {error}", settings.listen))?;

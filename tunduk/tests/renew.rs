@@ -10,6 +10,8 @@ use document_signature::{
 use pades::sign::Statement;
 use pki::{AttributeType, DigestAlgorithm, KeyType, Name, SignatureAlgorithm, Signer, SoftwareKey};
 use time::OffsetDateTime;
+use transport::validation_data::Sources;
+use transport::{HttpClient, PoolLimits};
 use trust_server::{NewTrustStore, Profile, RevocationReason, TrustServerSettings, TrustStore};
 
 #[path = "../../domain/document-signature/tests/common/mod.rs"]
@@ -51,7 +53,13 @@ fn word(path: &Path) -> String {
 async fn documents_get_what_makes_them_last() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = |name: &str| folder.path().join(name);
-    let new = NewTrustStore::for_instance("KG", KeyType::EcP256).expect("settings");
+    let listen = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .expect("a free port");
+    let new = NewTrustStore {
+        ocsp_url: Some(format!("http://{listen}/ocsp")),
+        ..NewTrustStore::for_instance("KG", KeyType::EcP256).expect("settings")
+    };
     let store = TrustStore::create(&place("trust"), &new).expect("a trust store");
     let algorithm = SignatureAlgorithm::Ecdsa(DigestAlgorithm::Sha256);
     let key = SoftwareKey::generate(KeyType::EcP256)
@@ -104,10 +112,7 @@ async fn documents_get_what_makes_them_last() {
     let container = sign(PreparedDocument::files(files, &signer, now).expect("prepared"));
 
     let (started, address) = tokio::sync::oneshot::channel();
-    let settings = TrustServerSettings::new(
-        store.path().to_owned(),
-        "127.0.0.1:0".parse().expect("an address"),
-    );
+    let settings = TrustServerSettings::new(store.path().to_owned(), listen);
     let server = tokio::spawn(trust_server::run(
         settings,
         std::future::pending(),
@@ -121,8 +126,6 @@ async fn documents_get_what_makes_them_last() {
             word(&place("trust.toml")),
             "--tsa".to_owned(),
             format!("http://{address}/tsa"),
-            "--ocsp".to_owned(),
-            format!("http://{address}/ocsp"),
         ]);
         all
     };
@@ -168,10 +171,50 @@ async fn documents_get_what_makes_them_last() {
         assert_eq!(std::fs::read(place(name)).expect("read"), *document);
     }
 
-    // A document of somebody whose certificate was revoked before anything proved when it was signed.
+    // Signed and stamped, then the person revokes the certificate; and another one that is stamped only afterwards.
+    let client = HttpClient::new(PoolLimits::default()).expect("a client");
+    let sources = Sources::new(client, format!("http://{address}/tsa"));
+    let stamped = async || {
+        let now = OffsetDateTime::now_utc();
+        let prepared = PreparedDocument::pdf(&world::page(), &signer, &Statement::default(), now);
+        let prepared = prepared.expect("prepared");
+        let value = key.sign(prepared.to_be_signed()).expect("a value");
+        let signed = prepared.finish(&value).expect("signed");
+        let request = signed.time_stamp_request(DigestAlgorithm::Sha256);
+        let token = sources.stamp(request.expect("a request")).await;
+        let stamped = signed.with_time_stamp(&token.expect("a time-stamp"));
+        stamped.expect("stamped").into_bytes().expect("a document")
+    };
+    let before = stamped().await;
+    // Times are in whole seconds, and a signature of the second of the revocation does not count.
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     store
         .revoke(&certificate, RevocationReason::KeyCompromise)
         .expect("revoked");
+    let after = stamped().await;
+    std::fs::write(place("before.pdf"), &before).expect("written");
+    std::fs::write(place("after.pdf"), &after).expect("written");
+    let run = renew(arguments(&["before.pdf", "after.pdf"])).await;
+    assert_eq!(run.status, Some(1), "{}", run.text);
+    assert!(run.text.contains("before.pdf: renewed"), "{}", run.text);
+    assert!(
+        run.text
+            .contains("after.pdf: its renewed form would be invalid")
+            && run.text.contains("was revoked"),
+        "{}",
+        run.text
+    );
+    let report = verify(
+        &std::fs::read(place("before.pdf")).expect("read"),
+        Some(&trust),
+        OffsetDateTime::now_utc(),
+    );
+    assert_eq!(report.verdict, Verdict::Valid, "{report}");
+    // The status that the document brings along is that it was revoked, later.
+    assert!(report.signatures[0].revoked_later.is_some(), "{report}");
+    assert!(report.to_string().contains("revoked later"), "{report}");
+
+    // A document of somebody whose certificate was revoked before anything proved when it was signed.
     std::fs::write(place("late.pdf"), &pdf).expect("written");
     let run = renew(arguments(&["late.pdf"])).await;
     assert_eq!(run.status, Some(1), "{}", run.text);

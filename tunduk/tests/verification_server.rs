@@ -29,7 +29,7 @@ struct Server {
     http: HttpClient,
     options: RequestOptions,
     origin: String,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for Server {
@@ -46,29 +46,41 @@ fn write(folder: &Path, name: &str, content: &[u8], mode: u32) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// Calls of a client that trusts this world's authority alone.
+fn trusting(world: &World) -> RequestOptions {
+    let authorities = vec![world.root.certificate.der().to_vec()];
+    let verification = ServerVerification::Authorities(authorities);
+    RequestOptions::default().with_tls(ClientTls::new(&verification, None).unwrap())
+}
+
+/// Makes the site's key and its certificate by this world's authority.
+fn certified(folder: &Path, world: &World) {
+    let key = SoftwareKey::generate(KeyType::EcP256).unwrap();
+    let key = key.with_algorithm(SHA256).unwrap();
+    let subject = Name::builder().push(AttributeType::CommonName, NAME);
+    let template = Template {
+        subject: subject.build().unwrap(),
+        public_key: key.public_key().clone(),
+        serial: vec![99],
+        not_before: OffsetDateTime::now_utc() - time::Duration::hours(1),
+        not_after: OffsetDateTime::now_utc() + time::Duration::hours(1),
+        profile: Profile::TlsServer {
+            dns_names: vec![NAME.to_owned()],
+            addresses: Vec::new(),
+        },
+        ocsp_url: None,
+    };
+    let certificate = issue(&template, &world.root.certificate, &world.root.key).unwrap();
+    let pem = pki::pem::encode(&key.to_pkcs8_der().unwrap(), "PRIVATE KEY");
+    write(folder, "tls.pem", certificate.to_pem().as_bytes(), 0o644);
+    write(folder, "tls.key", pem.as_bytes(), 0o600);
+}
+
 impl Server {
     fn start(world: &World, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
-        let key = SoftwareKey::generate(KeyType::EcP256).unwrap();
-        let key = key.with_algorithm(SHA256).unwrap();
-        let subject = Name::builder().push(AttributeType::CommonName, NAME);
-        let template = Template {
-            subject: subject.build().unwrap(),
-            public_key: key.public_key().clone(),
-            serial: vec![99],
-            not_before: OffsetDateTime::now_utc() - time::Duration::hours(1),
-            not_after: OffsetDateTime::now_utc() + time::Duration::hours(1),
-            profile: Profile::TlsServer {
-                dns_names: vec![NAME.to_owned()],
-                addresses: Vec::new(),
-            },
-            ocsp_url: None,
-        };
-        let certificate = issue(&template, &world.root.certificate, &world.root.key).unwrap();
-        let pem = pki::pem::encode(&key.to_pkcs8_der().unwrap(), "PRIVATE KEY");
-        write(at, "tls.pem", certificate.to_pem().as_bytes(), 0o644);
-        write(at, "tls.key", pem.as_bytes(), 0o600);
+        certified(at, world);
         write(
             at,
             "root.pem",
@@ -109,8 +121,6 @@ impl Server {
             "{}",
             std::fs::read_to_string(&log).unwrap()
         );
-        let verification =
-            ServerVerification::Authorities(vec![world.root.certificate.der().to_vec()]);
         let hosts = BTreeMap::from([(NAME.to_owned(), address)]);
         Self {
             process,
@@ -118,10 +128,9 @@ impl Server {
             http: HttpClient::new(PoolLimits::default())
                 .unwrap()
                 .with_hosts(hosts),
-            options: RequestOptions::default()
-                .with_tls(ClientTls::new(&verification, None).unwrap()),
+            options: trusting(world),
             origin: format!("https://{NAME}:{port}"),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -206,7 +215,7 @@ async fn documents_of_every_fate() {
             assert_eq!(status, StatusCode::OK);
             assert!(html.contains("class=\"verdict good\""), "{html}");
             assert!(html.contains("<strong>Асан Үсөнов</strong>"), "{html}");
-            assert!(html.contains("20101199012345"), "{html}");
+            assert!(html.contains("<dd>20101199012345</dd>"), "{html}");
             assert!(html.contains("25.11.2026 14:01:00"), "{html}");
             assert!(!html.contains("<img src=x"), "{html}");
         }
@@ -341,5 +350,27 @@ async fn evidence_is_judged_as_the_command_does() {
                 .await;
             assert_eq!(status, StatusCode::OK, "{name}: {at}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_presented_without_a_restart() {
+    let (world, next) = (World::new(&[SIMPLE]), World::new(&[SIMPLE]));
+    let server = Server::start(&world, "");
+    let options = trusting(&next);
+    let greeted = async |options: &RequestOptions| {
+        let request = Request::get(format!("{}/", server.origin));
+        let request = request.body(Body::empty()).unwrap();
+        server.http.request(request, options).await.is_ok()
+    };
+    assert!(greeted(&server.options).await && !greeted(&options).await);
+    certified(server.folder.path(), &next);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !greeted(&options).await {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the earlier one stays"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
 }

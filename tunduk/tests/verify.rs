@@ -64,7 +64,7 @@ fn documents_are_judged_by_the_trust_list() {
         assert_eq!(status, Some(0), "{told}");
         for line in [
             "(qualified signature, B-LTA)",
-            "who:        Асан Үсөнов, number 20101199012345\n",
+            "who:        Асан Үсөнов, personal number 20101199012345\n",
             "when:       2026-11-25T08:01:00Z at the latest",
             "document:   whole, as it was signed",
             "then valid: yes",

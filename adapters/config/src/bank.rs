@@ -23,7 +23,6 @@ struct File {
     #[serde(default = "usual::trust")]
     trust: PathBuf,
     time_stamping: String,
-    ocsp: Option<String>,
     verification: String,
     authorities: PathBuf,
     #[serde(default)]
@@ -61,8 +60,6 @@ pub struct BankSiteSettings {
     pub trust: PathBuf,
     /// Address of the time-stamping authority.
     pub time_stamping: String,
-    /// Address of the OCSP responder for certificates that name none.
-    pub ocsp: Option<String>,
     /// Address of the page that verifies signatures, for people.
     pub verification: String,
     /// Authorities of the certificates of the servers that are called, PEM.
@@ -126,7 +123,6 @@ impl BankSiteSettings {
             state: at(file.state),
             trust: at(file.trust),
             time_stamping: file.time_stamping,
-            ocsp: file.ocsp,
             verification: file.verification,
             authorities: at(file.authorities),
             hosts: file.hosts,

@@ -16,6 +16,7 @@ mod connect;
 mod connection;
 mod error;
 mod exchange;
+mod follow;
 mod http_client;
 mod peer_client;
 mod pool;

@@ -225,6 +225,22 @@ impl ServerTls {
         Ok(())
     }
 
+    /// Gives it again for as long as somebody else holds it.
+    pub(crate) fn downgrade(&self) -> impl Fn() -> Option<Self> + Send + 'static {
+        let (context, clients) = (Arc::downgrade(&self.context.0), self.clients);
+        move || {
+            let context = Replaceable(context.upgrade()?);
+            Some(Self { context, clients })
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn presented(&self) -> Vec<u8> {
+        let session = self.session().expect("a session");
+        let certificate = session.certificate().expect("a certificate");
+        certificate.to_der().expect("DER")
+    }
+
     pub(crate) fn session(&self) -> Result<Ssl, TlsSetupError> {
         self.context.session()
     }

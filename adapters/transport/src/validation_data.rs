@@ -30,8 +30,11 @@ pub enum SourceError {
         /// Why there is nothing usable.
         reason: String,
     },
-    /// A certificate names no responder and none was given.
-    #[error("the certificate of {0} names no OCSP responder; name one in the settings")]
+    /// A certificate names no responder: nothing shows later that it was good. Its authority must issue another.
+    #[error(
+        "the certificate of {0} names no OCSP responder, so nothing can show later that it was good; \
+         its authority must issue one that does"
+    )]
     NoResponder(String),
     /// The document does not take it.
     #[error(transparent)]
@@ -47,24 +50,18 @@ pub struct Sources {
     client: HttpClient,
     options: RequestOptions,
     time_stamping: String,
-    responder: Option<String>,
 }
 
 impl Sources {
-    /// A time-stamping authority, and a responder for certificates that name none.
+    /// A time-stamping authority; statuses are asked of the responders that certificates name.
     #[must_use]
-    pub fn new(
-        client: HttpClient,
-        time_stamping: impl Into<String>,
-        responder: Option<String>,
-    ) -> Self {
+    pub fn new(client: HttpClient, time_stamping: impl Into<String>) -> Self {
         Self {
             client,
             options: RequestOptions::default()
                 .with_timeouts(Duration::from_secs(20), Duration::from_secs(60))
                 .with_total(Duration::from_secs(120)),
             time_stamping: time_stamping.into(),
-            responder,
         }
     }
 
@@ -111,8 +108,7 @@ impl Sources {
     ) -> Result<Vec<Vec<u8>>, SourceError> {
         let mut statuses = Vec::new();
         for (certificate, issuer) in &needs.statuses {
-            let url = certificate.ocsp_url().or(self.responder.as_deref());
-            let Some(url) = url else {
+            let Some(url) = certificate.ocsp_url() else {
                 let subject = certificate.subject().to_string();
                 return Err(SourceError::NoResponder(subject));
             };

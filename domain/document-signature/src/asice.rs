@@ -69,6 +69,7 @@ fn one(
             reason: "the signature does not hold".to_owned(),
         },
         level: Level::B,
+        revoked_later: None,
         renew_before: None,
         reason: None,
     };
@@ -137,6 +138,7 @@ fn one(
     report.validity = judgement.validity;
     report.class = judgement.class;
     report.level = judgement.level;
+    report.revoked_later = judgement.revoked_later;
     report.renew_before = judgement.renew_before;
     report
 }

@@ -39,6 +39,7 @@ pub(crate) struct Judgement {
     pub(crate) verdict: Verdict,
     pub(crate) when: When,
     pub(crate) validity: Validity,
+    pub(crate) revoked_later: Option<OffsetDateTime>,
     pub(crate) class: Option<Class>,
     pub(crate) level: Level,
     pub(crate) renew_before: Option<OffsetDateTime>,
@@ -81,6 +82,7 @@ pub(crate) fn judge(
         validity: Validity::Unknown {
             reason: "there is no trust list to judge the signer by".to_owned(),
         },
+        revoked_later: None,
         class: None,
         level: Level::B,
         renew_before: None,
@@ -127,10 +129,11 @@ pub(crate) fn judge(
         return judgement;
     }
     match signer(evidence, trust, time, now) {
-        Ok((class, used)) => {
-            judgement.class = Some(class);
+        Ok(proven) => {
+            judgement.class = Some(proven.class);
             judgement.validity = Validity::Valid;
-            judgement.level = if chain.archived.is_some_and(|covered| covered > used) {
+            judgement.revoked_later = proven.revoked_later;
+            judgement.level = if chain.archived.is_some_and(|covered| covered > proven.used) {
                 Level::LTA
             } else {
                 Level::LT
@@ -329,13 +332,22 @@ fn status(
 
 type Unproven = (Option<Class>, Validity);
 
-/// Class of the signer's certificate and the place of the OCSP response that proves it good, if it was valid at `time`.
+/// A signer's certificate that was valid when it signed.
+struct Proven {
+    class: Class,
+    /// The place of the last OCSP response that is needed to know it.
+    used: usize,
+    /// When it was revoked, which does no harm.
+    revoked_later: Option<OffsetDateTime>,
+}
+
+/// The signer's certificate, if it was valid at `time`.
 fn signer(
     evidence: &Evidence<'_>,
     trust: &Trust,
     time: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<(Class, usize), Unproven> {
+) -> Result<Proven, Unproven> {
     let certificate = &evidence.certificate;
     let not_valid = |reason: String| Validity::NotValid { reason };
     let usage = certificate.key_usage();
@@ -375,19 +387,26 @@ fn signer(
             ));
         }
     }
-    statuses(evidence, &path, time, now)
-        .map(|used| (class, used))
-        .map_err(|validity| (Some(class), validity))
+    match statuses(evidence, &path, time, now) {
+        Ok((used, revoked_later)) => Ok(Proven {
+            class,
+            used,
+            revoked_later,
+        }),
+        Err(validity) => Err((Some(class), validity)),
+    }
 }
 
-/// Every certificate of the path is proven good; gives the place of the last response that was needed.
+/// Every certificate of the path is proven good; gives the place of the last response that was needed, and when the
+/// signer's certificate was revoked later.
 fn statuses(
     evidence: &Evidence<'_>,
     path: &ValidPath,
     time: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<usize, Validity> {
+) -> Result<(usize, Option<OffsetDateTime>), Validity> {
     let mut last = 0;
+    let mut revoked_later = None;
     for pair in path.certificates().windows(2) {
         let [certificate, issuer] = pair else {
             continue;
@@ -402,7 +421,11 @@ fn statuses(
             }
             match status(response, certificate, issuer, time) {
                 // Revoked later: it was good when it signed, and a time-stamp proves when that was.
-                Some(Err(OcspError::Revoked { at })) if at > time => {}
+                Some(Err(OcspError::Revoked { at })) if at > time => {
+                    if *certificate == evidence.certificate {
+                        revoked_later = Some(at);
+                    }
+                }
                 Some(Err(OcspError::Revoked { at })) => {
                     return Err(Validity::NotValid {
                         reason: format!(
@@ -434,5 +457,5 @@ fn statuses(
         };
         last = last.max(place);
     }
-    Ok(last)
+    Ok((last, revoked_later))
 }

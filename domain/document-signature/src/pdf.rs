@@ -146,6 +146,7 @@ fn unreadable(place: &str, reason: &str) -> SignatureReport {
             reason: "the signature cannot be read".to_owned(),
         },
         level: Level::B,
+        revoked_later: None,
         renew_before: None,
         reason: None,
     }
@@ -265,6 +266,7 @@ impl Context<'_> {
         report.validity = judgement.validity;
         report.class = judgement.class;
         report.level = judgement.level;
+        report.revoked_later = judgement.revoked_later;
         report.renew_before = judgement.renew_before;
         report
     }

@@ -124,8 +124,10 @@ impl Class {
 pub struct Signer {
     /// The name in the certificate (CN).
     pub name: String,
-    /// The identification number in the certificate (serialNumber), if it has one.
+    /// The personal number, 14 digits, if the certificate names one ([`ca::person_number`]).
     pub number: Option<String>,
+    /// Another identification in the certificate (serialNumber), as it stands there.
+    pub identifier: Option<String>,
     /// The certificate's subject, RFC 2253.
     pub subject: String,
     /// Its issuer, RFC 2253.
@@ -140,9 +142,11 @@ impl Signer {
     pub(crate) fn of(certificate: &pki::Certificate) -> Signer {
         let text = |name: &str| certificate.subject().get(name).map(str::to_owned);
         let subject = certificate.subject().rfc2253();
+        let number = ca::person_number(certificate.subject()).map(str::to_owned);
         Signer {
+            identifier: text("serialNumber").filter(|_| number.is_none()),
             name: text("CN").unwrap_or_else(|| subject.clone()),
-            number: text("serialNumber"),
+            number,
             subject,
             issuer: certificate.issuer_rfc2253(),
             serial: certificate.serial_decimal(),
@@ -242,6 +246,8 @@ pub struct SignatureReport {
     pub integrity: Integrity,
     /// Valid when signed.
     pub validity: Validity,
+    /// When the certificate was revoked after it signed, as far as the document knows; that changes nothing.
+    pub revoked_later: Option<OffsetDateTime>,
     /// How much evidence it brings along, as far as that holds.
     pub level: Level,
     /// Until when its youngest time-stamp can be relied on; it should be renewed before.
@@ -346,7 +352,10 @@ impl fmt::Display for SignatureReport {
                 };
                 write!(f, "who:        {}", clean(&signer.name))?;
                 if let Some(number) = &signer.number {
-                    write!(f, ", number {}", clean(number))?;
+                    write!(f, ", personal number {}", clean(number))?;
+                }
+                if let Some(identifier) = &signer.identifier {
+                    write!(f, ", identified as {}", clean(identifier))?;
                 }
                 writeln!(f, "{unverified}")?;
                 writeln!(
@@ -407,6 +416,13 @@ impl fmt::Display for SignatureReport {
             Validity::Unknown { reason } => {
                 writeln!(f, "then valid: not established: {}", clean(reason))?;
             }
+        }
+        if let Some(time) = self.revoked_later {
+            writeln!(
+                f,
+                "            revoked later, {}, which changes nothing",
+                written(time)
+            )?;
         }
         if let Some(time) = self.renew_before {
             writeln!(

@@ -76,7 +76,7 @@ fn every_level_says_what_it_proves() {
         assert!(is_renewal_due(&report, NOW, Duration::days(3_600)));
         let text = report.to_string();
         for line in [
-            "who:        Асан Үсөнов, number 20101199012345\n",
+            "who:        Асан Үсөнов, personal number 20101199012345\n",
             "when:       2026-11-25T08:01:00Z at the latest",
             "document:   whole, as it was signed",
             "then valid: yes",

@@ -260,7 +260,6 @@ impl Visitor {
             trust,
             // Nobody listens there.
             time_stamping: "http://127.0.0.1:1".to_owned(),
-            ocsp: None,
             verification: "https://verify.example/".to_owned(),
         });
         Self {

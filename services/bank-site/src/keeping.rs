@@ -19,7 +19,7 @@ pub(crate) fn accepted<'a>(report: &'a Report, borrower: &Borrower) -> Option<&'
         return None;
     };
     let signer = signature.signer.as_ref()?.number.as_deref()?;
-    let is_borrower = signer.strip_prefix("PNOKG-") == Some(borrower.number.as_str());
+    let is_borrower = signer == borrower.number.as_str();
     let whole = matches!(signature.integrity, Integrity::Whole { .. });
     (report.verdict == Verdict::Valid && signature.is(Class::Qualified) && is_borrower && whole)
         .then_some(signature)

@@ -101,8 +101,6 @@ pub struct Parts {
     pub trust: Trust,
     /// The time-stamping authority.
     pub time_stamping: String,
-    /// The OCSP responder for certificates that name none.
-    pub ocsp: Option<String>,
     /// Address of the page that verifies signatures, for people.
     pub verification: String,
 }
@@ -255,7 +253,7 @@ impl BankSite {
                 parts.signing_key,
             ),
             trust: parts.trust,
-            sources: Sources::new(parts.http, parts.time_stamping, parts.ocsp),
+            sources: Sources::new(parts.http, parts.time_stamping),
             contracts: Arc::new(contracts),
             visits: Visits::default(),
             verification: parts.verification,

@@ -42,7 +42,6 @@ impl Place {
             signing_key: key(),
             trust: Trust::default(),
             time_stamping: nowhere.clone(),
-            ocsp: None,
             verification: "https://verify.example/".to_owned(),
         })
         .expect("a site");

@@ -278,7 +278,8 @@ impl Generator {
     }
 }
 
-fn server_tls(settings: &HttpsSettings) -> Result<ServerTls, CentralServerError> {
+/// The certificate and key of HTTPS, as they are in their files now.
+fn tls_identity(settings: &HttpsSettings) -> Result<TlsIdentity, CentralServerError> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|error| CentralServerError::File {
             path: path.to_owned(),
@@ -286,8 +287,17 @@ fn server_tls(settings: &HttpsSettings) -> Result<ServerTls, CentralServerError>
         })
     };
     TlsIdentity::from_pem(&read(&settings.certificate)?, &read(&settings.key)?)
-        .and_then(|identity| ServerTls::new(&identity, ClientCertificates::NotRequested))
         .map_err(|error| CentralServerError::Tls(error.to_string()))
+}
+
+/// HTTPS with a certificate and key that are read again when their files change.
+fn server_tls(settings: &HttpsSettings) -> Result<ServerTls, CentralServerError> {
+    let tls = ServerTls::new(&tls_identity(settings)?, ClientCertificates::NotRequested)
+        .map_err(|error| CentralServerError::Tls(error.to_string()))?;
+    let files = vec![settings.certificate.clone(), settings.key.clone()];
+    let settings = settings.clone();
+    tls.follow(files, move || tls_identity(&settings));
+    Ok(tls)
 }
 
 /// Makes the signing keys and anchors, if they are not there, and publishes once,

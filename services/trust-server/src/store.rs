@@ -87,10 +87,12 @@ pub struct NewTrustStore {
     pub key_type: KeyType,
     /// End of the validity of everything.
     pub not_after: OffsetDateTime,
+    /// Where statuses are answered (`/ocsp` of the server): every certificate but the authority's own names it.
+    pub ocsp_url: Option<String>,
 }
 
 impl NewTrustStore {
-    /// Names made from the instance's identifier, valid for ten years.
+    /// Names made from the instance's identifier, valid for ten years; certificates name no responder.
     ///
     /// # Errors
     /// If the identifier cannot be part of a name.
@@ -107,6 +109,7 @@ impl NewTrustStore {
             time_stamping: name("TSA")?,
             key_type,
             not_after: OffsetDateTime::now_utc() + Duration::days(3650),
+            ocsp_url: None,
         })
     }
 }
@@ -171,7 +174,7 @@ impl TrustStore {
             &authority_key,
         )?;
         write_identity(&building, "ca", &certificate, &authority_key)?;
-        let authority = CertificateAuthority::new(certificate, None);
+        let authority = CertificateAuthority::new(certificate, new.ocsp_url.clone());
         let register = Directory::new(issued);
         for (file, subject, profile) in [
             ("ocsp", &new.responder, Profile::OcspResponder),
@@ -205,11 +208,14 @@ impl TrustStore {
     /// See [`TrustError`].
     pub fn open(path: &Path) -> Result<Self, TrustError> {
         let Identity { certificate, key } = read_identity(path, "ca")?;
+        let time_stamping = read_identity(path, "tsa")?;
+        // What is issued later names the same responder as what was issued at the beginning.
+        let ocsp_url = time_stamping.certificate.ocsp_url().map(str::to_owned);
         Ok(TrustStore {
-            authority: CertificateAuthority::new(certificate, None),
+            authority: CertificateAuthority::new(certificate, ocsp_url),
             authority_key: key,
             responder: read_identity(path, "ocsp")?,
-            time_stamping: read_identity(path, "tsa")?,
+            time_stamping,
             register: Directory::new(path.join("issued")),
             path: path.to_owned(),
         })

@@ -15,6 +15,8 @@ use pki::{
 use time::{Duration, OffsetDateTime};
 use trust_server::{NewTrustStore, Reply, Responder, Status, TrustError, TrustStore};
 
+const RESPONDER: &str = "http://ca.example.kg/ocsp";
+
 fn key() -> SoftwareKey {
     SoftwareKey::generate(KeyType::EcP256)
         .unwrap()
@@ -41,7 +43,10 @@ struct World {
 impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let new = NewTrustStore::for_instance("KG", KeyType::EcP256).unwrap();
+        let new = NewTrustStore {
+            ocsp_url: Some(RESPONDER.to_owned()),
+            ..NewTrustStore::for_instance("KG", KeyType::EcP256).unwrap()
+        };
         let path = folder.path().join("trust");
         let admin = TrustStore::create(&path, &new).unwrap();
         let name = Name::builder()
@@ -124,6 +129,10 @@ fn a_signed_order_gives_a_certificate_once_and_its_revocation_ends_it() {
         ca::person_number(certificate.subject()),
         Some("20101199000011")
     );
+    // It says where its status is answered, like everything else that is issued here, but not the authority's own.
+    assert_eq!(certificate.ocsp_url(), Some(RESPONDER));
+    assert_eq!(world.admin.tsa_certificate().ocsp_url(), Some(RESPONDER));
+    assert_eq!(world.admin.ca_certificate().ocsp_url(), None);
     assert_eq!(world.post("/people/certificates", &order), made);
     let entry = world.admin.entry(&certificate).unwrap().unwrap();
     assert_eq!(entry.status, Status::Issued);

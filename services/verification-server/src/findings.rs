@@ -46,11 +46,15 @@ pub(crate) struct SignatureRow {
     /// Whether the name is that of a certificate whose authority is trusted.
     pub(crate) confirmed: bool,
     pub(crate) number: Option<String>,
+    /// What a certificate holds that names no personal number.
+    pub(crate) identifier: Option<String>,
     pub(crate) proven: Option<String>,
     pub(crate) claimed: Option<String>,
     pub(crate) whole: &'static str,
     pub(crate) added: Vec<&'static str>,
     pub(crate) then: &'static str,
+    /// When the certificate was revoked after it signed.
+    pub(crate) revoked_later: Option<String>,
     pub(crate) kind: &'static str,
     pub(crate) issuer: Option<String>,
     pub(crate) reason: Option<String>,
@@ -257,6 +261,11 @@ fn signature(report: &SignatureReport) -> SignatureRow {
             .as_ref()
             .and_then(|signer| signer.number.as_deref())
             .map(clean),
+        identifier: report
+            .signer
+            .as_ref()
+            .and_then(|signer| signer.identifier.as_deref())
+            .map(clean),
         proven: report.when.proven.map(shown),
         claimed: report.when.claimed.map(shown),
         whole,
@@ -266,6 +275,7 @@ fn signature(report: &SignatureReport) -> SignatureRow {
             Validity::NotValid { .. } => "then-no",
             Validity::Unknown { .. } => "then-unknown",
         },
+        revoked_later: report.revoked_later.map(shown),
         kind: match report.class {
             Some(Class::Qualified) => "kind-qualified",
             Some(Class::Simple) => "kind-simple",

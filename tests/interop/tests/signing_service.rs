@@ -88,7 +88,6 @@ async fn pyhanko_signs_through_the_signing_service() {
         .arg("--trust")
         .arg(site.path("trust.toml"));
     renew.args(["--tsa", &format!("{}/tsa", site.authority)]);
-    renew.args(["--ocsp", &format!("{}/ocsp", site.authority)]);
     let said = run(&mut renew);
     let signed = std::fs::read(site.path("signed.pdf")).unwrap();
     let trust = config::read_trust_list(&site.path("trust.toml")).unwrap();

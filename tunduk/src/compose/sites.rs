@@ -18,7 +18,7 @@ use pki::{AttributeType, KeyType, Name, PublicKey, Signer as _, SoftwareKey};
 use serde::Serialize;
 
 use super::trust::Trust;
-use super::{at, make_folder, ocsp_url, tsa_url, write, write_secret};
+use super::{at, make_folder, tsa_url, write, write_secret};
 use crate::instance::{BANK, CARD, IDENTITY, Instance, SIGNING, Site, Sites, VERIFICATION};
 use crate::parties::bracketed;
 use crate::serving;
@@ -231,7 +231,6 @@ struct BankFile<'a> {
     listen: String,
     trust: String,
     time_stamping: String,
-    ocsp: String,
     verification: String,
     authorities: &'static str,
     hosts: BTreeMap<String, std::net::IpAddr>,
@@ -252,7 +251,6 @@ fn bank<'a>(instance: &Instance, sites: &Sites, client_id: &'a str) -> BankFile<
         listen: sites.listen(BANK).to_string(),
         trust: format!("../{TRUST_LIST}"),
         time_stamping: tsa_url(instance),
-        ocsp: ocsp_url(instance),
         verification: format!("{}/", VERIFICATION.origin()),
         authorities: "../../trust/ca.pem",
         hosts: sites.hosts(),

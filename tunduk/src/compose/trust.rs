@@ -31,7 +31,10 @@ impl Trust {
                 &instance.instance,
                 super::token::key_type(instance.key_type),
             )
-            .and_then(|new| TrustStore::create(folder, &new))
+            .and_then(|new| {
+                let ocsp_url = Some(super::ocsp_url(instance));
+                TrustStore::create(folder, &NewTrustStore { ocsp_url, ..new })
+            })
         };
         let profile = CertificateProfile::from_class(&CertificateProfile::class_name(PROFILE));
         Ok(Self {

@@ -80,7 +80,7 @@ impl World {
         let year = datetime!(2027-06-01 0:00 UTC);
         let decade = datetime!(2036-06-01 0:00 UTC);
         World {
-            person: holder("Асан Үсөнов", "20101199012345", 2, year, person),
+            person: holder("Асан Үсөнов", "PNOKG-20101199012345", 2, year, person),
             tsa: holder("TSA", "3", 3, decade, Profile::TimeStamping),
             responder: holder("OCSP", "4", 4, far, Profile::OcspResponder),
             root: Holder {

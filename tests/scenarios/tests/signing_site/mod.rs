@@ -106,7 +106,11 @@ impl Site {
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        let new = NewTrustStore::for_instance("TEST", KeyType::EcP256).unwrap();
+        let (port, authority_port) = (free(address), free(address));
+        let new = NewTrustStore {
+            ocsp_url: Some(format!("http://{address}:{authority_port}/ocsp")),
+            ..NewTrustStore::for_instance("TEST", KeyType::EcP256).unwrap()
+        };
         let trust = TrustStore::create(&path("trust"), &new).unwrap();
         std::fs::write(path("ca.pem"), trust.ca_certificate().to_pem()).unwrap();
         let key = p256();
@@ -126,7 +130,6 @@ impl Site {
             std::fs::write(path(&format!("{name}.jwks")), set.to_string()).unwrap();
             key
         });
-        let (port, authority_port) = (free(address), free(address));
         let text = format!(
             "origin = \"https://{NAME}:{port}\"\nlisten = \"{address}:{port}\"\nauthorities = \"ca.pem\"\n\
              time_stamping = \"http://{address}:{authority_port}/tsa\"\n\
