@@ -10,7 +10,8 @@ use jose::from_base64url;
 use pki::Certificate;
 use serde_json::Value;
 use transport::{
-    Body, ClientTls, HttpClient, PoolLimits, RequestOptions, ServerVerification, TlsSetupError,
+    Body, ClientTls, HttpClient, PoolLimits, RequestOptions, ServerVerification, TlsIdentity,
+    TlsSetupError,
 };
 use webauthn::SoftwareAuthenticator;
 
@@ -197,6 +198,21 @@ impl Browser {
             cookies: BTreeMap::new(),
             language: "en",
         })
+    }
+
+    /// There is a card in the reader from now on: the browser shows it to sites that ask for one.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn read_card(
+        &mut self,
+        authority: &Certificate,
+        card: &TlsIdentity,
+    ) -> Result<(), TlsSetupError> {
+        let trusted = ServerVerification::Authorities(vec![authority.der().to_vec()]);
+        let tls = ClientTls::new(&trusted, Some(card))?;
+        self.options = self.options.clone().with_tls(tls);
+        Ok(())
     }
 
     /// Forgets everything that sites left in it.

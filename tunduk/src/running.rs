@@ -1,5 +1,7 @@
 //! The running country: one process for each server.
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::children::{ChildError, Server};
@@ -25,7 +27,8 @@ const SITES: [(&str, &str, Site, &str); 4] = [
 /// The processes of a country. They end with this value.
 #[derive(Debug)]
 pub struct Running {
-    trust: Server,
+    /// The trust services of the exchange; with sites, those of identity cards too.
+    trust: Vec<Server>,
     registry: Server,
     central: Option<Server>,
     security: Vec<Server>,
@@ -39,16 +42,31 @@ impl Running {
     /// A server does not start.
     pub async fn start(country: &Country, narrator: &Narrator) -> Result<Self, ChildError> {
         let sites = if country.instance.sites.is_some() {
-            SITES.len()
+            SITES.len() + 1
         } else {
             0
         };
         let count = 3 + country.instance.servers.len() + sites;
         let busy = narrator.counting("starting servers", count);
-        let mut trust = start_trust_server(country)?;
+        let mut trust = vec![start_trust_server(
+            "trust services",
+            &country.trust_folder(),
+            country.trust_address(),
+            &country.log_of("trust-server"),
+        )?];
+        if let Some(sites) = &country.instance.sites {
+            trust.push(start_trust_server(
+                "authority of identity cards",
+                &sites::card_folder(&country.state),
+                sites.card_authority(),
+                &country.log_of("card-authority"),
+            )?);
+        }
         let mut registry = start_registry_server(country)?;
-        trust.ready(PATIENCE).await?;
-        busy.one_more();
+        for server in &mut trust {
+            server.ready(PATIENCE).await?;
+            busy.one_more();
+        }
         registry.ready(PATIENCE).await?;
         busy.one_more();
         let mut central = start_central_server(country)?;
@@ -124,7 +142,8 @@ impl Running {
             security,
             sites,
         } = self;
-        let mut all: Vec<&mut Server> = vec![trust, registry];
+        let mut all: Vec<&mut Server> = vec![registry];
+        all.extend(trust.iter_mut());
         all.extend(central.as_mut());
         all.extend(security.iter_mut());
         all.extend(sites.iter_mut());
@@ -147,20 +166,26 @@ impl Running {
             central.stop().await;
         }
         self.registry.stop().await;
-        self.trust.stop().await;
+        let stops = self.trust.into_iter().map(Server::stop);
+        futures_util::future::join_all(stops).await;
     }
 }
 
-fn start_trust_server(country: &Country) -> Result<Server, ChildError> {
+fn start_trust_server(
+    name: &str,
+    folder: &Path,
+    listen: SocketAddr,
+    log: &Path,
+) -> Result<Server, ChildError> {
     let arguments = [
         "trust-server".into(),
         "run".into(),
         "--state".into(),
-        country.trust_folder().into_os_string(),
+        folder.as_os_str().to_owned(),
         "--listen".into(),
-        country.trust_address().to_string().into(),
+        listen.to_string().into(),
     ];
-    Server::start("trust services", arguments, &country.log_of("trust-server"))
+    Server::start(name, arguments, log)
 }
 
 fn start_registry_server(country: &Country) -> Result<Server, ChildError> {

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use ::trust_server::{RevocationReason, TrustServerSettings, TrustStore};
+use ::trust_server::{Profile, RevocationReason, TrustServerSettings, TrustStore};
 use clap::{Args, Subcommand};
 use pki::Certificate;
 
@@ -33,6 +33,23 @@ enum Action {
         state: PathBuf,
         /// The certificate, a PEM file
         certificate: PathBuf,
+    },
+    /// Issue the certificate of an identity card, by which its holder signs in over TLS, and print it (PEM)
+    Card {
+        /// The directory
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// The holder's personal number
+        #[arg(long, value_name = "14 DIGITS")]
+        number: String,
+        /// Surname
+        #[arg(long)]
+        surname: String,
+        /// Given name
+        #[arg(long)]
+        given_name: String,
+        /// The card's certification request, PEM or DER; only its key is taken
+        request: PathBuf,
     },
     /// Take orders of people's certificates that a registration authority signs; a running server knows at once
     Admit {
@@ -79,6 +96,22 @@ pub async fn run(
             store
                 .revoke(&decoded, RevocationReason::Unspecified)
                 .map_err(|error| error.to_string())
+        }
+        Action::Card {
+            state,
+            number,
+            surname,
+            given_name,
+            request,
+        } => {
+            let store = TrustStore::open(&state).map_err(|error| error.to_string())?;
+            let subject = ca::person_subject(&number, &surname, &given_name)
+                .map_err(|error| error.to_string())?;
+            let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", request.display());
+            let csr = std::fs::read(&request).map_err(|error| wrong(&error))?;
+            let issued = store.issue_from_csr(&csr, Profile::Authentication, subject);
+            print!("{}", issued.map_err(|error| wrong(&error))?.to_pem());
+            Ok(())
         }
         Action::Admit { state, name, key } => {
             let store = TrustStore::open(&state).map_err(|error| error.to_string())?;

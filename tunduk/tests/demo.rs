@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     "soap",
     "rest",
     "attachment",
@@ -18,6 +18,7 @@ const STEPS: [&str; 14] = [
     "consent",
     "contract-signed",
     "contract-verified",
+    "card-sign-in",
     "frozen",
 ];
 

@@ -5,6 +5,7 @@
 //!             identity/        identity provider: idp.toml, tls.pem, tls.key, its database and keys
 //!             signing/         signing service
 //!             verification/    the page that verifies signatures: verification.toml
+//!             cards/           the authority that issues identity cards, with its responder
 //!             bank/            the bank's site: bank.toml, its keys at the others, its contracts
 //! ```
 
@@ -16,6 +17,7 @@ use config::SigningServerSettings;
 use jose::JwkSet;
 use pki::{AttributeType, KeyType, Name, PublicKey, Signer as _, SoftwareKey};
 use serde::Serialize;
+use trust_server::{NewTrustStore, TrustStore};
 
 use super::trust::Trust;
 use super::{at, make_folder, tsa_url, write, write_secret};
@@ -68,6 +70,7 @@ pub(super) fn write_all(
         SignatureKind::Qualified.policy(),
     );
     write(&state.join("sites").join(TRUST_LIST), list.as_bytes())?;
+    card_authority(instance, sites, state)?;
     let identity_folder = folder(state, IDENTITY);
     let bank_folder = folder(state, BANK);
     for (folder, name) in [
@@ -104,6 +107,25 @@ pub(super) fn write_all(
         "verification.toml",
         &verification,
     )
+}
+
+/// Where the authority of identity cards has its files.
+pub(crate) fn card_folder(state: &Path) -> PathBuf {
+    state.join("sites").join("cards")
+}
+
+/// The authority that issues identity cards, made once. It is another than that of signatures and servers.
+fn card_authority(instance: &Instance, sites: &Sites, state: &Path) -> Result<(), String> {
+    let folder = card_folder(state);
+    if folder.exists() {
+        return Ok(());
+    }
+    let name = format!("{} identity cards", instance.instance);
+    let ocsp_url = Some(format!("http://{}/ocsp", sites.card_authority()));
+    NewTrustStore::for_instance(&name, KeyType::EcP256)
+        .and_then(|new| TrustStore::create(&folder, &NewTrustStore { ocsp_url, ..new }))
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// A key by which a site proves who it is to another one, made once, and the public key for that one.
@@ -216,6 +238,7 @@ struct SigningClient {
 struct Card {
     address: String,
     listen: String,
+    authorities: &'static str,
 }
 
 #[derive(Serialize)]
@@ -355,6 +378,7 @@ fn identity(instance: &Instance, sites: &Sites) -> Result<IdentityFile, String> 
         card: Card {
             address: CARD.origin(),
             listen: sites.listen(CARD).to_string(),
+            authorities: "../cards/ca.pem",
         },
         register: Register {
             security_server: format!(

@@ -59,6 +59,9 @@ pub const CARD: Site = Site {
     port: 8887,
 };
 
+/// Port of the authority that issues identity cards, with its responder, at the address of the sites.
+pub const CARD_AUTHORITY_PORT: u16 = 8889;
+
 /// All of them.
 pub const ALL_SITES: [Site; 5] = [IDENTITY, SIGNING, VERIFICATION, BANK, CARD];
 
@@ -75,6 +78,12 @@ impl Sites {
     #[must_use]
     pub const fn listen(&self, site: Site) -> SocketAddr {
         SocketAddr::new(self.address, site.port)
+    }
+
+    /// Where the authority of identity cards listens.
+    #[must_use]
+    pub const fn card_authority(&self) -> SocketAddr {
+        SocketAddr::new(self.address, CARD_AUTHORITY_PORT)
     }
 
     /// Where all names are, for programs that do not ask the system.

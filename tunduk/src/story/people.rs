@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use id_registry::{PersonalNumber, Population, Resident};
-use pki::SoftwareKey;
+use pki::{AttributeType, Certificate, KeyType, Name, SoftwareKey, csr};
+use transport::TlsIdentity;
 use webauthn::SoftwareAuthenticator;
 
 use super::{Ended, Step, run_self, short, shown};
@@ -14,12 +15,13 @@ use crate::narrator::Narrator;
 use crate::random;
 
 /// The steps that need the sites.
-pub const STEPS: [&str; 6] = [
+pub const STEPS: [&str; 7] = [
     "proofed",
     "sign-in",
     "consent",
     "contract-signed",
     "contract-verified",
+    "card-sign-in",
     "frozen",
 ];
 
@@ -50,6 +52,10 @@ struct Found {
     bank: Option<Page>,
     /// The signed contract.
     contract: Option<PathBuf>,
+    /// The borrower's identity card.
+    card: Option<TlsIdentity>,
+    /// A computer at which the borrower is signed in by that card.
+    computer: Option<Browser>,
 }
 
 /// Somebody at a browser of their own who was let in.
@@ -171,6 +177,7 @@ impl<'a> People<'a> {
             "consent" => self.consent().await,
             "contract-signed" => self.contract_signed().await,
             "contract-verified" => self.contract_verified().await,
+            "card-sign-in" => self.card_sign_in().await,
             _ => self.frozen().await,
         }
         .map(Ended::Well)
@@ -295,7 +302,7 @@ impl<'a> People<'a> {
     /// Somebody comes to a desk: an officer compares the portrait, and the phone gets its two keys.
     async fn proofed(&mut self) -> Result<String, String> {
         self.narrator.say(
-            "Somebody comes to a desk. The officer compares face and portrait; then the phone gets a key to sign in and a key to sign with.",
+            "Somebody comes to a desk. The officer compares face and portrait and hands out an identity card; then the phone gets a key to sign in and a key to sign with.",
         );
         if self.officers.is_empty() {
             self.officers.push(self.officer(OFFICERS[0]).await?);
@@ -309,8 +316,22 @@ impl<'a> People<'a> {
         let officer = self.officers.first_mut().ok_or("there is no officer")?;
         first_key(officer, &mut human).await?;
         first_signing_key(officer, &mut human).await?;
+        let card = self.card(&human.person).await?;
+        let Human { browser, .. } = &mut human;
+        browser
+            .read_card(self.country.authority(), &card)
+            .map_err(|error| error.to_string())?;
+        let page = browser
+            .open(&format!("{}/sign-in/card", IDENTITY.origin()))
+            .await?;
+        expect(
+            page,
+            |page| page.url.ends_with("/account"),
+            "the card was not added to the account",
+        )?;
+        self.found.card = Some(card);
         let said = format!(
-            "{}, number {}: identity proofed, both keys are on the phone.",
+            "{}, number {}: identity proofed, both keys are on the phone, the card belongs to the account.",
             name(&human.person),
             human.person.number
         );
@@ -476,6 +497,63 @@ impl<'a> People<'a> {
         Ok(lines.join("\n  "))
     }
 
+    /// The authority of identity cards certifies the key of a new card.
+    async fn card(&self, person: &Resident) -> Result<TlsIdentity, String> {
+        let words = |error: &dyn std::fmt::Display| error.to_string();
+        let key = SoftwareKey::generate(KeyType::EcP256).map_err(|error| words(&error))?;
+        let subject = Name::builder().push(AttributeType::CommonName, "identity card");
+        let subject = subject.build().map_err(|error| words(&error))?;
+        let request = csr::build_pem(&subject, &key).map_err(|error| words(&error))?;
+        let file = self.folder().join(format!("{}-card.csr", person.number));
+        std::fs::write(&file, request).map_err(|error| words(&error))?;
+        let folder = sites::card_folder(&self.country.state);
+        let arguments = [
+            "trust-server".as_ref(),
+            "card".as_ref(),
+            "--state".as_ref(),
+            folder.as_os_str(),
+            "--number".as_ref(),
+            person.number.as_str().as_ref(),
+            "--surname".as_ref(),
+            person.family_name.cyrillic.as_ref(),
+            "--given-name".as_ref(),
+            person.given_name.cyrillic.as_ref(),
+            file.as_os_str(),
+        ];
+        let (code, said) = run_self(&arguments).await?;
+        let certificate = match code {
+            Some(0) => Certificate::from_pem(&said).map_err(|error| words(&error))?,
+            _ => return Err(format!("no card was issued: {}", short(&said))),
+        };
+        let key = key.to_pkcs8_der().map_err(|error| words(&error))?;
+        TlsIdentity::new(&[certificate.der()], &key).map_err(|error| words(&error))
+    }
+
+    async fn card_sign_in(&mut self) -> Result<String, String> {
+        self.narrator.say(
+            "The phone is at home. The same person puts the identity card into the reader of a computer and signs in at the bank.",
+        );
+        let card = self.found.card.as_ref().ok_or("no card was handed out")?;
+        let authority = self.country.authority();
+        let mut computer =
+            Browser::new(self.sites, authority).map_err(|error| error.to_string())?;
+        computer
+            .read_card(authority, card)
+            .map_err(|error| error.to_string())?;
+        let bank = computer.open(&format!("{}/", BANK.origin())).await?;
+        let page = computer.submit(&bank, "/sign-in", &[]).await?;
+        let page = show_card(&mut computer, &page).await?;
+        let human = self.borrower()?;
+        let number = human.person.number;
+        expect(
+            page,
+            |page| page.url.starts_with(&BANK.origin()) && page.text().contains(number.as_str()),
+            "the card did not sign in at the bank",
+        )?;
+        self.found.computer = Some(computer);
+        Ok("Signed in by the card's certificate over TLS, at the level high; what the bank learns was allowed before.".to_owned())
+    }
+
     async fn frozen(&mut self) -> Result<String, String> {
         self.narrator.say(
             "The phone is stolen. Its owner freezes the account from another browser; now it opens nothing any more.",
@@ -503,10 +581,19 @@ impl<'a> People<'a> {
         if page.status.is_success() {
             return Err(format!("the stolen phone signs in: {}", page.said()));
         }
+        if let Some(mut computer) = self.found.computer.take() {
+            let page = computer
+                .open(&format!("{}/sign-in", IDENTITY.origin()))
+                .await?;
+            let page = show_card(&mut computer, &page).await?;
+            if page.status.is_success() {
+                return Err(format!("the card opens a frozen account: {}", page.said()));
+            }
+        }
         self.is_signed_out_at_the_bank().await?;
         self.signs_nothing().await?;
         Ok(
-            "Sessions ended at once, at the bank too; the phone neither signs in nor signs."
+            "Sessions ended at once, at the bank too; neither phone nor card signs in, and the phone does not sign."
                 .to_owned(),
         )
     }
@@ -656,6 +743,14 @@ async fn first_signing_key(officer: &mut Human, human: &mut Human) -> Result<(),
         "the officer did not confirm",
     )
     .map(|_| ())
+}
+
+/// Follows a page's link to where a card is asked for.
+async fn show_card(computer: &mut Browser, page: &Page) -> Result<Page, String> {
+    let link = page
+        .link("/sign-in/card")
+        .ok_or_else(|| format!("no card is asked for: {}", page.said()))?;
+    computer.open(&format!("{}{link}", IDENTITY.origin())).await
 }
 
 /// What the public page says about a file.
