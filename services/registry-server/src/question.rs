@@ -2,11 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request};
 use id_registry::{Detail, Image, ImageKind, PersonalNumber, Purpose, Theme};
+use serde::Deserialize;
 use transport::Body;
 use xroad_id::ClientId;
+use xroad_message::soap::{Expect, SoapLimits, SoapMessage};
 
 use crate::acts::Entered;
 use crate::answer::header;
@@ -84,6 +87,26 @@ pub(crate) struct Given {
     pub(crate) given_name: String,
     pub(crate) born_on: Option<String>,
     pub(crate) document: Option<String>,
+}
+
+/// How the given data are called. What is called otherwise is refused: left out of the comparison, it would be called right.
+const GIVEN: [&str; 5] = [
+    "number",
+    "familyName",
+    "givenName",
+    "bornOn",
+    "documentNumber",
+];
+
+/// The given data as REST says them, under the names of [`GIVEN`].
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ToldGiven {
+    number: Option<String>,
+    family_name: Option<String>,
+    given_name: Option<String>,
+    born_on: Option<String>,
+    document_number: Option<String>,
 }
 
 impl Question {
@@ -186,6 +209,12 @@ pub(crate) fn of_soap(envelope: &Envelope<'_>) -> Result<(Asker, Question), Refu
         },
         (POPULATION_NAMESPACE, "changesSince") => Question::Changes(after()?),
         (POPULATION_NAMESPACE, "noticesSince") => Question::Notices(after()?),
+        (POPULATION_NAMESPACE, "verifyPerson") if !envelope.has_only(&GIVEN) => {
+            return Err(Refusal::Unreadable(format!(
+                "data are verified by {}, each once at most",
+                GIVEN.join(", ")
+            )));
+        }
         (POPULATION_NAMESPACE, "verifyPerson") => Question::Verify(Given {
             number: number()?,
             family_name: value(envelope, "familyName")?.to_owned(),
@@ -201,24 +230,17 @@ pub(crate) fn of_soap(envelope: &Envelope<'_>) -> Result<(Asker, Question), Refu
 }
 
 impl Asker {
+    /// Who asks, by the header of a SOAP request. It is read by the code of the Security Server, which judged whether
+    /// this client may ask: a header that one reads so and the other otherwise would let one client ask as another.
     fn of_soap(envelope: &Envelope<'_>) -> Result<Self, Refusal> {
-        let part = |name: &str| envelope.header(&format!("client/{name}"));
-        let member = ClientId::member(
-            part("xRoadInstance"),
-            part("memberClass"),
-            part("memberCode"),
-        );
-        let client = match part("subsystemCode") {
-            "" => member,
-            code => member.and_then(|member| member.with_subsystem(code)),
-        };
-        let client =
-            client.map_err(|error| Refusal::Unreadable(format!("the header client: {error}")))?;
+        let bytes = Bytes::copy_from_slice(envelope.bytes());
+        let message = SoapMessage::decode(&bytes, &SoapLimits::default(), Expect::Request)
+            .map_err(|error| Refusal::Unreadable(error.to_string()))?;
         Ok(Self {
-            client: client.path(),
-            user: envelope.header("userId").to_owned(),
-            issue: envelope.header("issue").to_owned(),
-            query_id: envelope.header("id").to_owned(),
+            client: message.client.path(),
+            user: message.user_id.unwrap_or_default(),
+            issue: message.issue.unwrap_or_default(),
+            query_id: message.id,
         })
     }
 
@@ -320,17 +342,15 @@ async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
 }
 
 async fn given(body: Body) -> Result<Given, Refusal> {
-    let unreadable = |error: &dyn std::fmt::Display| Refusal::Unreadable(error.to_string());
     let bytes = read(body).await?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?;
-    let perhaps = |name: &str| value[name].as_str().map(str::to_owned);
-    let text = |name: &'static str| perhaps(name).ok_or(Refusal::Missing(name));
+    let told: ToldGiven =
+        serde_json::from_slice(&bytes).map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    let needed = |value: Option<String>, name| value.ok_or(Refusal::Missing(name));
     Ok(Given {
-        number: text("number")?.parse()?,
-        family_name: text("familyName")?,
-        given_name: text("givenName")?,
-        born_on: perhaps("bornOn"),
-        document: perhaps("documentNumber"),
+        number: needed(told.number, "number")?.parse()?,
+        family_name: needed(told.family_name, "familyName")?,
+        given_name: needed(told.given_name, "givenName")?,
+        born_on: told.born_on,
+        document: told.document_number,
     })
 }

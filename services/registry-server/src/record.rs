@@ -294,6 +294,10 @@ mod tests {
             .truth("b", false)
             .number("c", 7_u32);
         assert_eq!(record.to_json(), r#"{"a":"<&\"\u0001","b":false,"c":7}"#);
-        assert!(record.to_xml().starts_with("<a>&lt;&amp;"));
+        assert!(
+            record
+                .to_xml()
+                .starts_with("<a>&lt;&amp;&quot;\u{FFFD}</a>")
+        );
     }
 }
