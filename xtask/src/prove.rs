@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -23,6 +23,11 @@ const SIZES: &[(&str, &str)] = &[
     ("TUNDUK_SOAK_SECONDS", "600"),
 ];
 
+/// The version before, from which servers are upgraded: whoever releases a version names its commit here afterwards.
+const EARLIER: &str = "c0b6bf8eede7cbb6e711935f80f86acda093abde";
+/// Tells the tests where the binary of that version is. Who sets it has one, and none is built.
+const EARLIER_VARIABLE: &str = "TUNDUK_EARLIER";
+
 /// What begins a benchmark.
 const BENCH: &[&str] = &[
     "run",
@@ -39,6 +44,7 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     let tools = Tools::prepare(root)?;
     let material = material(root)?;
     build(root, &["build", "--release", "--package", "tunduk"])?;
+    let earlier = earlier(root)?;
     let date = output_of(Command::new("date").args(["-u", "+%Y-%m-%d"]));
     let mut record = String::new();
     let _ = writeln!(record, "# Proving run of {date}\n");
@@ -54,6 +60,7 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     for (name, _) in SIZES {
         let _ = writeln!(record, "- {name}={}", size(name));
     }
+    let _ = writeln!(record, "- {EARLIER_VARIABLE}={}", earlier.display());
     let _ = writeln!(
         record,
         "\nMachine: {}, {}\n",
@@ -104,6 +111,7 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
         println!("prove: {name}");
         let start = Instant::now();
         let mut command = cargo(root, &tools, &material);
+        command.env(EARLIER_VARIABLE, &earlier);
         for (variable, value) in SIZES {
             if std::env::var_os(variable).is_none() {
                 command.env(variable, value);
@@ -146,6 +154,39 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     } else {
         Err(failed)
     }
+}
+
+/// The binary of the version before, built from its commit in a folder of its own.
+fn earlier(root: &Path) -> Outcome<PathBuf> {
+    if let Some(path) = std::env::var_os(EARLIER_VARIABLE) {
+        return Ok(path.into());
+    }
+    let folder = root.join("target/earlier");
+    if !folder.exists() {
+        let added = Command::new("git")
+            .args(["worktree", "add", "--quiet", "--force", "--detach"])
+            .arg(&folder)
+            .arg(EARLIER)
+            .current_dir(root)
+            .status();
+        if !added.is_ok_and(|status| status.success()) {
+            return fail(format!(
+                "git has no commit {EARLIER} to upgrade from: fetch it, or set {EARLIER_VARIABLE} to a binary of it"
+            ));
+        }
+    }
+    let checked_out = Command::new("git")
+        .args(["checkout", "--quiet", "--detach", EARLIER])
+        .current_dir(&folder)
+        .status();
+    if !checked_out.is_ok_and(|status| status.success()) {
+        return fail(format!(
+            "{} is not at commit {EARLIER}: remove it",
+            folder.display()
+        ));
+    }
+    build(&folder, &["build", "--package", "tunduk"])?;
+    Ok(folder.join("target/debug/tunduk"))
 }
 
 /// A size of this run.

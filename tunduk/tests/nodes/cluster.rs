@@ -24,6 +24,8 @@ use transport::{
 
 /// Connection string of a server on which tests may make databases.
 const VARIABLE: &str = "TUNDUK_POSTGRES";
+/// The binary of the version before: `cargo xtask prove` builds it.
+const EARLIER_VARIABLE: &str = "TUNDUK_EARLIER";
 /// What the servers call themselves at the database.
 const NODE: &str = "node";
 /// Servers of each kind.
@@ -44,6 +46,16 @@ pub fn secret(path: &Path, content: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// The binary of this version.
+pub fn current() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_tunduk"))
+}
+
+/// The binary of the version before, if there is one to upgrade from.
+pub fn earlier() -> Option<PathBuf> {
+    std::env::var_os(EARLIER_VARIABLE).map(PathBuf::from)
+}
+
 fn template(name: &str, key: &SoftwareKey, profile: Profile) -> Template {
     let now = OffsetDateTime::now_utc();
     Template {
@@ -62,6 +74,8 @@ fn template(name: &str, key: &SoftwareKey, profile: Profile) -> Template {
 
 /// A folder, a database, and a certificate for every name.
 pub struct Ground {
+    /// What servers are of when they first start. One that starts again is of this version.
+    program: PathBuf,
     pub folder: tempfile::TempDir,
     pub parameters: String,
     pub authority: Certificate,
@@ -73,6 +87,11 @@ pub struct Ground {
 
 impl Ground {
     pub fn new(name: &str) -> Self {
+        Self::begun_by(current(), name)
+    }
+
+    /// With servers of another version.
+    pub fn begun_by(program: PathBuf, name: &str) -> Self {
         let server = std::env::var(VARIABLE)
             .unwrap_or_else(|_| panic!("{VARIABLE} names no PostgreSQL; run: cargo xtask test"));
         let database = format!("tunduk_nodes_{name}_{}", std::process::id());
@@ -98,6 +117,7 @@ impl Ground {
         // A block of loopback for each process and test, so that tests beside each other do not meet.
         let [low, high, ..] = std::process::id().to_le_bytes();
         Self {
+            program,
             folder,
             parameters,
             authority,
@@ -115,9 +135,9 @@ impl Ground {
         IpAddr::from([127, self.second, self.third, fourth as u8])
     }
 
-    /// The binary.
-    pub fn tunduk(words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tunduk"));
+    /// The binary with which this began.
+    pub fn tunduk(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
         command.args(words);
         command
     }
@@ -163,14 +183,14 @@ impl Drop for Node {
 }
 
 impl Node {
-    fn start(&self) {
+    fn start(&self, program: &Path) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(&self.log)
             .unwrap();
-        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
-        let mut process = Ground::tunduk(&words)
+        let mut process = Command::new(program)
+            .args(&self.words)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -252,7 +272,7 @@ impl Service {
             authority: ground.authority.der().to_vec(),
         };
         for node in &service.nodes {
-            node.start();
+            node.start(&ground.program);
         }
         service
     }
@@ -265,8 +285,9 @@ impl Service {
         self.nodes[node % NODES].end();
     }
 
+    /// Starts a server of this version in the place of one that ended.
     pub fn start_again(&self, node: usize) {
-        self.nodes[node % NODES].start();
+        self.nodes[node % NODES].start(&current());
     }
 
     pub fn logs(&self) -> String {

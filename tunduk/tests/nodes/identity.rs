@@ -53,7 +53,8 @@ pub fn start(ground: &Ground) -> Service {
         );
         std::fs::write(&file, text).unwrap();
         if !keys.exists() {
-            let made = Ground::tunduk(&["idp-server", "keys", "create", "--config"])
+            let made = ground
+                .tunduk(&["idp-server", "keys", "create", "--config"])
                 .arg(&file)
                 .output()
                 .unwrap();

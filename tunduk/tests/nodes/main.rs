@@ -1,5 +1,6 @@
 //! Two servers of each kind over one PostgreSQL, the real binary over real HTTPS: one is killed every second or two under
-//! load, and nothing that was accepted is lost or done twice; servers are replaced one after another, and nobody notices.
+//! load, and nothing that was accepted is lost or done twice; servers of the version before (`TUNDUK_EARLIER`) are
+//! replaced one after another, and nobody notices.
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 mod cluster;
@@ -41,8 +42,7 @@ struct Counted {
 }
 
 impl Country {
-    fn new(name: &str) -> Self {
-        let ground = Ground::new(name);
+    fn new(ground: Ground) -> Self {
         let register = register::start(&ground);
         let identity = identity::start(&ground);
         let people = identity::World::new(&ground, &identity, 2);
@@ -126,7 +126,7 @@ impl Country {
 #[test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 fn servers_are_killed_and_nothing_accepted_is_lost_or_doubled() {
-    let country = Country::new("killed");
+    let country = Country::new(Ground::new("killed"));
     let counted = country.under_load(|| {
         for kill in 0..kills() {
             for (place, service) in country.services().into_iter().enumerate() {
@@ -144,7 +144,7 @@ fn servers_are_killed_and_nothing_accepted_is_lost_or_doubled() {
 #[test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 fn connections_to_the_database_break_and_nothing_accepted_is_lost_or_doubled() {
-    let country = Country::new("broken");
+    let country = Country::new(Ground::new("broken"));
     for service in country.services() {
         service.lenient.store(true, Ordering::Relaxed);
     }
@@ -165,7 +165,14 @@ fn connections_to_the_database_break_and_nothing_accepted_is_lost_or_doubled() {
 #[test]
 #[ignore = "needs PostgreSQL: cargo xtask test"]
 fn servers_are_replaced_one_after_another_and_sessions_live_on() {
-    let country = Country::new("upgraded");
+    let before = cluster::earlier();
+    let what = if before.is_some() {
+        "the version before"
+    } else {
+        "this version"
+    };
+    let program = before.unwrap_or_else(cluster::current);
+    let country = Country::new(Ground::begun_by(program, "upgraded"));
     let counted = country.under_load(|| {
         sleep(Duration::from_millis(500));
         for node in 0..NODES {
@@ -173,15 +180,19 @@ fn servers_are_replaced_one_after_another_and_sessions_live_on() {
                 service.end(node);
                 sleep(Duration::from_millis(200));
                 service.start_again(node);
+                // Servers of both versions, side by side.
+                sleep(Duration::from_millis(500));
+                country.people.all_are_signed_in(&country.identity);
             }
         }
-        // A newer program has brought the schema up; those of this version run on until it is their turn.
+        // The version after this one has brought the schema up; servers of this version run on until it is their turn.
         country.ground.execute(
-            "ALTER TABLE identity_item ADD COLUMN later TEXT; UPDATE identity_schema_version SET version = 2; \
-             ALTER TABLE signing_item ADD COLUMN later TEXT; UPDATE signing_schema_version SET version = 2",
+            "ALTER TABLE identity_item ADD COLUMN later TEXT; UPDATE identity_schema_version SET version = version + 1; \
+             ALTER TABLE signing_item ADD COLUMN later TEXT; UPDATE signing_schema_version SET version = version + 1",
         );
         sleep(Duration::from_millis(1000));
     });
+    println!("servers of {what} were replaced");
     country.people.all_are_signed_in(&country.identity);
     let unknown: usize = counted.people.iter().map(identity::Ledger::unknown).sum();
     let unknown = unknown + counted.signers.unknown() + counted.looks.unknown();
@@ -191,7 +202,8 @@ fn servers_are_replaced_one_after_another_and_sessions_live_on() {
         "{unknown} requests broke off, though servers answer before they end"
     );
     country.ground.execute(
-        "UPDATE identity_schema_version SET version = 1; UPDATE signing_schema_version SET version = 1",
+        "UPDATE identity_schema_version SET version = version - 1; \
+         UPDATE signing_schema_version SET version = version - 1",
     );
     country.check(&counted);
     for service in country.services() {

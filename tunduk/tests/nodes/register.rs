@@ -23,7 +23,6 @@ const HOUSEHOLDS: u32 = 100;
 const LOOKED_UP: u32 = 20;
 
 pub fn start(ground: &Ground) -> Service {
-    fill(ground);
     let access = ground.path("access.toml");
     let text = format!(
         "[[client]]\nid = \"{CLIENT}\"\ndetails = [\"names\"]\n\n\
@@ -46,7 +45,9 @@ pub fn start(ground: &Ground) -> Service {
         }
         words
     };
-    Service::start(ground, "register", 21, "http", 8445, configure)
+    let service = Service::start(ground, "register", 21, "http", 8445, configure);
+    fill(ground);
+    service
 }
 
 /// The first residents, entered by a command beside the servers.

@@ -42,7 +42,7 @@ fn the_signing_service_keeps_its_keys_in_a_token() {
     );
     std::fs::write(&file, text).unwrap();
     let command = |words: &[&str]| {
-        let mut command = Ground::tunduk(words);
+        let mut command = ground.tunduk(words);
         command
             .arg("--config")
             .arg(&file)
