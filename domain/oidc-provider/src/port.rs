@@ -136,4 +136,17 @@ pub trait Relations: Send + Sync {
         theme: Theme,
         on: Date,
     ) -> Result<bool, StoreError>;
+
+    /// Whether a mandate lets one act for the other: not after a death, nor where the one who is represented is protected
+    /// from the one who acts. Without a register that says otherwise, it does.
+    ///
+    /// # Errors
+    /// The register does not answer.
+    fn may_hold_mandate(
+        &self,
+        _holder: PersonalNumber,
+        _giver: PersonalNumber,
+    ) -> Result<bool, StoreError> {
+        Ok(true)
+    }
 }

@@ -317,3 +317,64 @@ fn the_sandbox_is_a_world_of_its_own() {
         "loopback is for the sandbox"
     );
 }
+
+/// Whom a court protects from somebody is nobody to that one: a mandate given before lets nobody act, in no token, and the
+/// list says no more of the giver than of a number without an account.
+#[test]
+fn a_mandate_ends_when_the_giver_is_protected_from_the_holder() {
+    let world = world();
+    let bank = world.bank(&bank_form());
+    let [giver, holder, third] = [10, 11, 12].map(|serial| world.person(serial));
+    let provider = world.provider.clone();
+    let form = |other| MandateForm {
+        other: number(other),
+        themes: [Theme::Benefits].into(),
+        until: NOON + Duration::days(20),
+        may_pass_on: true,
+    };
+    let given = provider
+        .give_mandate(&world.who(&giver), &form(11), &seed())
+        .unwrap();
+    provider
+        .pass_on(
+            &world.who(&holder),
+            &given,
+            &MandateForm {
+                may_pass_on: false,
+                ..form(12)
+            },
+            &seed(),
+        )
+        .unwrap();
+    let ask = asked(Level::Low, &["openid", "offline_access"]);
+    let acts = |who: &SignedIn| {
+        let code = world.allow(&bank, &world.who(who), &ask, Some(number(10)))?;
+        world.redeem(&bank, &code)
+    };
+    let tokens = acts(&holder).unwrap();
+    let of_third = acts(&third).unwrap();
+    let listed = |who: &SignedIn| {
+        let all = provider.mandates_with_numbers(&world.who(who)).unwrap();
+        all.into_iter()
+            .filter(|(mandate, _)| mandate.holder == who.account)
+            .map(|(_, number)| number)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&holder), [Some(number(10))]);
+    world.families.protect(number(11), number(10));
+    assert_eq!(listed(&holder), [None]);
+    // Nor does it let anybody act to whom the holder passed it on.
+    for (who, tokens) in [(&holder, tokens), (&third, of_third)] {
+        assert_eq!(refusal(acts(who)), Refusal::NotAvailable);
+        assert_eq!(
+            refusal(provider.access(&tokens.access, None, NOON)),
+            Refusal::Access
+        );
+        assert_eq!(
+            refusal(world.refresh(&bank, &tokens.refresh.unwrap())),
+            Refusal::Refresh
+        );
+    }
+    let own = provider.mandates_with_numbers(&world.who(&giver)).unwrap();
+    assert!(own.iter().any(|(_, other)| *other == Some(number(11))));
+}

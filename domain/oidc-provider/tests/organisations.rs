@@ -5,7 +5,7 @@
 #[path = "suite/world.rs"]
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use id_registry::{OrganisationNumber, Theme};
@@ -252,8 +252,9 @@ fn a_representative_acts_in_the_themes_and_time_given_until_dismissed() {
     let newcomer = world.person(99);
     acts(&world, &bank, &newcomer).unwrap();
 
-    let dismiss =
-        |who: &SignedIn| provider.dismiss_representative(&world.who(who), bakery(), &mandate);
+    let dismiss = |who: &SignedIn| {
+        provider.dismiss_representative(&world.who(who), bakery(), &mandate, &seed())
+    };
     assert_eq!(refusal(dismiss(&stranger)), Refusal::NotAvailable);
     assert_eq!(refusal(dismiss(&clerk)), Refusal::NotAvailable);
     dismiss(&head).unwrap();
@@ -315,7 +316,7 @@ fn a_low_level_appoints_nobody_and_a_freeze_ends_acting() {
     assert!(who.level() < Level::High);
     let appointed = provider.appoint_representative(&who, bakery(), &form, &seed());
     assert!(matches!(refusal(appointed), Refusal::LevelTooLow { .. }));
-    let dismissed = provider.dismiss_representative(&who, bakery(), &mandate);
+    let dismissed = provider.dismiss_representative(&who, bakery(), &mandate, &seed());
     assert!(matches!(refusal(dismissed), Refusal::LevelTooLow { .. }));
 
     // The same number in the other tenant is another organisation, which nobody recorded.
@@ -343,4 +344,130 @@ fn a_low_level_appoints_nobody_and_a_freeze_ends_acting() {
         Refusal::Refresh
     );
     assert_eq!(refusal(world.sign_in(11, 0)), Refusal::Frozen);
+}
+
+/// An address of a person, to which notices go.
+fn reachable(world: &World, serial: u32) -> SignedIn {
+    let person = world.person(serial);
+    let who = world.who(&person);
+    let address = format!("p{serial}@example.kg");
+    let provider = &world.provider;
+    let sent = provider
+        .begin_channel(&who, ChannelKind::Email, &address, world.now, &seed())
+        .unwrap();
+    let code = sent.delivery.unwrap().code.unwrap();
+    let (home, session) = (origin("home"), Some(&person.session));
+    provider
+        .finish_code(&sent.attempt, &code, &home, session, world.now, &seed())
+        .unwrap();
+    person
+}
+
+/// Who was told of an organisation since the last time.
+fn told(world: &World) -> BTreeSet<AccountId> {
+    let all = world.provider.notices(100).unwrap();
+    let of = |notice: &&Notice| notice.notice == NoticeKind::Organisation;
+    let told = all.iter().filter(of).map(|notice| notice.account.clone());
+    let told = told.collect();
+    for notice in &all {
+        world.provider.delivered(notice).unwrap();
+    }
+    told
+}
+
+#[test]
+fn whoever_heads_or_represents_an_organisation_resigns_and_both_sides_are_told() {
+    let (world, registrar) = world();
+    let bank = world.bank(&bank_form());
+    let [head, clerk, next] = [10, 11, 12].map(|serial| reachable(&world, serial));
+    let provider = world.provider.clone();
+    let record = |serial| {
+        provider
+            .record_organisation(&registrar, Tenant::People, &form(serial), &seed())
+            .unwrap();
+    };
+    let [of_head, of_clerk, of_next] = [&head, &clerk, &next].map(|who| who.account.clone());
+    record(10);
+    assert_eq!(told(&world), BTreeSet::from([of_head.clone()]));
+    let appoint = |who: &SignedIn| {
+        let form = appointment(11, Theme::Benefits, 20);
+        provider.appoint_representative(&world.who(who), bakery(), &form, &seed())
+    };
+    let mandate = appoint(&head).unwrap();
+    assert_eq!(told(&world), BTreeSet::from([of_clerk.clone()]));
+    let tokens = acts(&world, &bank, &clerk).unwrap();
+    let resign =
+        |who: &SignedIn| provider.resign_as_representative(&world.who(who), &mandate, &seed());
+    for other in [&head, &next] {
+        assert_eq!(refusal(resign(other)), Refusal::Nothing);
+    }
+    resign(&clerk).unwrap();
+    assert_eq!(refusal(resign(&clerk)), Refusal::Nothing);
+    let both = BTreeSet::from([of_head.clone(), of_clerk.clone()]);
+    assert_eq!(told(&world), both);
+    assert_eq!(
+        refusal(provider.access(&tokens.access, None, NOON)),
+        Refusal::Access
+    );
+    let events = world.events();
+    let last = events
+        .iter()
+        .find(|event| event.event == EventKind::MandateRevoked)
+        .unwrap();
+    assert_eq!(last.reason.as_deref(), Some("resigned"));
+    assert_eq!(
+        (last.account.as_ref(), last.actor.as_ref()),
+        (Some(&of_clerk), Some(&of_head)),
+        "it is in the list of both"
+    );
+
+    appoint(&head).unwrap();
+    told(&world);
+    let leave = |who: &SignedIn| provider.resign_as_head(&world.who(who), bakery(), &seed());
+    assert_eq!(refusal(leave(&clerk)), Refusal::NotAvailable);
+    let tokens = acts(&world, &bank, &head).unwrap();
+    leave(&head).unwrap();
+    assert_eq!(told(&world), both);
+    assert_eq!(
+        refusal(provider.access(&tokens.access, None, NOON)),
+        Refusal::Access
+    );
+    assert_eq!(refusal(leave(&head)), Refusal::NotAvailable);
+    assert_eq!(refusal(appoint(&head)), Refusal::NotAvailable);
+    // The representatives stay until the next head dismisses them.
+    let still = acts(&world, &bank, &clerk).unwrap();
+    record(12);
+    assert_eq!(told(&world), BTreeSet::from([of_next.clone()]));
+    record(10);
+    assert_eq!(told(&world), BTreeSet::from([of_next, of_head.clone()]));
+
+    // Struck off, nobody acts for it, until it is recorded again.
+    let strike = |by: &OnDuty| provider.strike_off(by, Tenant::People, bakery(), &seed());
+    let desk = world.officer(1, Duty::Desk);
+    assert_eq!(refusal(strike(&desk)), Refusal::NotOnDuty);
+    let as_head = acts(&world, &bank, &head).unwrap();
+    strike(&registrar).unwrap();
+    assert_eq!(told(&world), both);
+    for tokens in [still, as_head] {
+        let access = provider.access(&tokens.access, None, NOON);
+        assert_eq!(refusal(access), Refusal::Access);
+        let refreshed = world.refresh(&bank, &tokens.refresh.unwrap());
+        assert_eq!(refusal(refreshed), Refusal::Refresh);
+    }
+    for who in [&head, &clerk] {
+        assert_eq!(refusal(acts(&world, &bank, who)), Refusal::NotAvailable);
+        assert!(
+            provider
+                .headed_organisations(&world.who(who))
+                .unwrap()
+                .is_empty()
+        );
+        let represented = provider.represented_organisations(&world.who(who));
+        assert!(represented.unwrap().is_empty());
+    }
+    assert_eq!(refusal(strike(&registrar)), Refusal::Nothing);
+    record(10);
+    let again = acts(&world, &bank, &head).unwrap();
+    assert_eq!(again.about.organisation, Some(bakery()));
+    assert_eq!(refusal(acts(&world, &bank, &clerk)), Refusal::NotAvailable);
 }

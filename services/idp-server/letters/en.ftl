@@ -18,3 +18,5 @@ mandate-subject = A mandate about you
 mandate-text = Somebody was given, or asks for, the right to act for you. Look at it in your account: { $value }
 tokensStolen-subject = A service's access to your data was stopped
 tokensStolen-text = Somebody presented a used access of a service to your data again, so it was stopped. Sign in at the service again. If you did not use it, tell the service.
+organisation-subject = Acting for an organisation
+organisation-text = Who heads or represents an organisation has changed, and it concerns you: somebody was recorded, appointed or dismissed, has resigned, or the organisation was struck off. Look at it in your account: { $value }

@@ -3,7 +3,7 @@
 //! | asked | for |
 //! |---|---|
 //! | `GET /persons/{number}` | claims of `profile` and `address` |
-//! | `GET /persons/{number}/represented-by/{actor}?theme=…` | whether somebody acts for somebody, as parent or guardian |
+//! | `GET /persons/{number}/represented-by/{actor}?theme=…` | whether somebody acts for somebody, as parent or guardian, or may by a mandate |
 //! | `GET /persons/{number}/portrait` | the portrait that an officer compares |
 //!
 //! `X-Road-UserId` is the number of the person, or the account of the officer, who caused the question. Somebody whom
@@ -126,6 +126,25 @@ impl ExchangeRegister {
         })
     }
 
+    /// What is said of somebody who would act for somebody else.
+    fn represented(
+        &self,
+        subject: PersonalNumber,
+        actor: PersonalNumber,
+        theme: Theme,
+    ) -> Result<Option<Value>, StoreError> {
+        let theme = serde_json::to_value(theme)
+            .ok()
+            .and_then(|theme| theme.as_str().map(str::to_owned))
+            .unwrap_or_default();
+        let path = format!(
+            "/persons/{}/represented-by/{}?theme={theme}",
+            subject.as_str(),
+            actor.as_str()
+        );
+        self.record(&path, actor.as_str())
+    }
+
     /// The portrait of a person, a JPEG, for an officer who compares it; none if there is none to be shown. That it was
     /// released is on the person's record.
     ///
@@ -171,17 +190,17 @@ impl Relations for ExchangeRegister {
         theme: Theme,
         _on: Date,
     ) -> Result<bool, StoreError> {
-        let theme = serde_json::to_value(theme)
-            .ok()
-            .and_then(|theme| theme.as_str().map(str::to_owned))
-            .unwrap_or_default();
-        let path = format!(
-            "/persons/{}/represented-by/{}?theme={theme}",
-            subject.as_str(),
-            actor.as_str()
-        );
-        let record = self.record(&path, actor.as_str())?;
+        let record = self.represented(subject, actor, theme)?;
         Ok(record.is_some_and(|record| record["mayAct"] == true))
+    }
+
+    fn may_hold_mandate(
+        &self,
+        holder: PersonalNumber,
+        giver: PersonalNumber,
+    ) -> Result<bool, StoreError> {
+        let record = self.represented(giver, holder, Theme::Identity)?;
+        Ok(record.is_some_and(|record| record["mayHoldMandate"] == true))
     }
 }
 

@@ -168,6 +168,7 @@ const fn name(notice: NoticeKind) -> &'static str {
         NoticeKind::WaysChanged => "waysChanged",
         NoticeKind::Mandate => "mandate",
         NoticeKind::TokensStolen => "tokensStolen",
+        NoticeKind::Organisation => "organisation",
     }
 }
 
@@ -231,6 +232,7 @@ mod tests {
             NoticeKind::WaysChanged,
             NoticeKind::Mandate,
             NoticeKind::TokensStolen,
+            NoticeKind::Organisation,
         ] {
             let notice: Notice = serde_json::from_value(json!({
                 "id": format!("n{kind:?}"), "account": "a", "notice": kind,
@@ -242,7 +244,7 @@ mod tests {
             spool.notice(&notice).unwrap();
         }
         let found = waiting(folder.path());
-        assert_eq!(found.len(), 16);
+        assert_eq!(found.len(), 18);
         for message in &found {
             for language in ["ky", "ru", "en"] {
                 let text = message["texts"][language]["text"].as_str().unwrap();

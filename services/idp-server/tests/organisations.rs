@@ -77,3 +77,68 @@ fn an_organisation_is_recorded_and_its_head_appoints_who_acts_for_it() {
     assert_eq!(page.status(), StatusCode::BAD_REQUEST);
     assert!(page.body().contains("You cannot act for them"));
 }
+
+#[test]
+fn acting_for_an_organisation_is_given_up_and_it_is_struck_off() {
+    let site = Site::new();
+    let mut boss = site.card(7);
+    site.provider
+        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
+        .unwrap();
+    let (mut registrar, mut head, mut clerk) = (site.card(1), site.card(3), site.card(4));
+    let fields = format!(
+        "number={}&office=Osh&duty-organisations=yes",
+        number(1).as_str()
+    );
+    boss.post("/officers/appoint", &fields);
+    let record = format!(
+        "organisation={BAKERY}&name-en=Bakery&number={}",
+        number(3).as_str()
+    );
+    assert_eq!(sent_to(&registrar.post("/record", &record)), "/record?done");
+    let appoint = format!(
+        "organisation={BAKERY}&number={}&until=2027-06-01&theme-benefits=yes",
+        number(4).as_str()
+    );
+    assert_eq!(
+        sent_to(&head.post("/organisations/appoint", &appoint)),
+        "/organisations?done"
+    );
+    let page = clerk.get("/organisations");
+    assert!(page.body().contains("Represent Bakery no longer"));
+    let resign = format!("organisation={BAKERY}&id={}", hidden(&page, "id"));
+    assert_eq!(
+        sent_to(&clerk.post("/organisations/resign", &resign)),
+        "/organisations?done"
+    );
+    assert!(!clerk.get("/organisations").body().contains("Bakery"));
+    let again = clerk.post("/organisations/resign", &resign);
+    assert_eq!(again.status(), StatusCode::BAD_REQUEST);
+
+    // What one cannot take back oneself is said twice.
+    let bare = format!("organisation={BAKERY}");
+    let sure = format!("{bare}&sure=yes");
+    let page = head.post("/organisations/resign-as-head", &bare);
+    assert!(page.body().contains("Confirm that you mean it"));
+    assert!(head.get("/organisations").body().contains("Bakery"));
+    assert_eq!(
+        sent_to(&head.post("/organisations/resign-as-head", &sure)),
+        "/organisations?done"
+    );
+    assert!(!head.get("/organisations").body().contains("Bakery"));
+
+    assert_eq!(sent_to(&registrar.post("/record", &record)), "/record?done");
+    assert!(head.get("/organisations").body().contains("Bakery"));
+    let page = head.post("/record/strike-off", &sure);
+    assert!(page.body().contains("for officers only"));
+    let page = registrar.post("/record/strike-off", &bare);
+    assert!(page.body().contains("Confirm that you mean it"));
+    let other = sure.replace(BAKERY, "00101199410999");
+    let page = registrar.post("/record/strike-off", &other);
+    assert!(page.body().contains("No organisation is recorded"));
+    assert_eq!(
+        sent_to(&registrar.post("/record/strike-off", &sure)),
+        "/record?done"
+    );
+    assert!(!head.get("/organisations").body().contains("Bakery"));
+}

@@ -325,7 +325,8 @@ impl Provider {
         Ok(all)
     }
 
-    /// The mandates of a person, each with the number of the other side.
+    /// The mandates of a person, each with the number of the other side; without the giver's where the register
+    /// lets the person not act for the giver.
     ///
     /// # Errors
     /// The database fails.
@@ -341,17 +342,38 @@ impl Provider {
                 &mandate.giver
             };
             let account = self.load::<Account>(other.as_str())?;
-            let number = account.map_or(mandate.named, |account| account.value.person);
+            let mut number = account.map_or(mandate.named, |account| account.value.person);
+            if mandate.giver != who.account.id
+                && number.is_some()
+                && !self.is_let(&mandate).unwrap_or(false)
+            {
+                number = None;
+            }
             all.push((mandate, number));
         }
         Ok(all)
+    }
+
+    /// Whether the register lets the holder of a mandate act for the giver.
+    fn is_let(&self, mandate: &Mandate) -> Result<bool, Failure> {
+        let person = |account: &AccountId| -> Result<Option<PersonalNumber>, Failure> {
+            let account = self.load::<Account>(account.as_str())?;
+            Ok(account.and_then(|account| account.value.person))
+        };
+        match (person(&mandate.holder)?, person(&mandate.giver)?) {
+            (Some(holder), Some(giver)) => Ok(self.relations.may_hold_mandate(holder, giver)?),
+            _ => Ok(false),
+        }
     }
 
     /// Whether a mandate holds, and every mandate that it was passed on from.
     fn holds(&self, mandate: &Mandate, now: OffsetDateTime) -> Result<bool, Failure> {
         let mut mandate = mandate.clone();
         for _ in 0..LONGEST_CHAIN {
-            if mandate.standing != MandateStanding::Granted || now >= mandate.until {
+            if mandate.standing != MandateStanding::Granted
+                || now >= mandate.until
+                || !self.is_let(&mandate)?
+            {
                 return Ok(false);
             }
             let Some(from) = mandate.passed_on_from.clone() else {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::acting::{LONGEST_MANDATE, MandateForm};
-use super::support::Duty;
+use super::support::{Duty, NoticeKind};
 use super::{Decision, OnDuty, Provider};
 use crate::account::{Account, Login, LoginName, Tenant};
 use crate::event::{Event, EventKind};
@@ -38,10 +38,13 @@ pub struct Organisation {
     pub tenant: Tenant,
     /// Its names by language.
     pub names: BTreeMap<String, String>,
-    /// The account of its head.
+    /// The account of its head; nobody's if the head resigned or it was struck off.
     pub head: AccountId,
     /// When it was recorded, or last changed.
     pub at: OffsetDateTime,
+    /// Whether it was struck off: it is there no longer, and nobody acts for it.
+    #[serde(default)]
+    pub struck_off: bool,
 }
 
 impl Item for Organisation {
@@ -145,6 +148,16 @@ fn key_of(number: OrganisationNumber, tenant: Tenant) -> String {
     )
 }
 
+/// What a head does about others, or gives up, needs the level high.
+fn high(who: &Authenticated) -> Result<(), Failure> {
+    who.may(Operation::TakeBack)?;
+    if who.level() < Level::High {
+        let (needed, has) = (Level::High, who.level());
+        return Err(Refusal::LevelTooLow { needed, has }.into());
+    }
+    Ok(())
+}
+
 impl Provider {
     fn organisation(
         &self,
@@ -168,8 +181,9 @@ impl Provider {
             .ok_or_else(|| Refusal::NotAvailable.into())
     }
 
-    /// Records an organisation, or another head or other names of one. Who headed it before does so no longer, at once;
-    /// its representatives stay until the new head dismisses them.
+    /// Records an organisation, or another head or other names of one, also one that was struck off or has no head. Who
+    /// headed it before does so no longer, at once; its representatives stay until the new head dismisses them. Both heads
+    /// are told.
     ///
     /// # Errors
     /// [`Refusal::NotOnDuty`], [`Refusal::TooLong`] for names, [`Refusal::NoAccount`], [`Refusal::NotProofed`] if the
@@ -201,6 +215,7 @@ impl Provider {
                 names: form.names.clone(),
                 head: head.value.id.clone(),
                 at: by.now(),
+                struck_off: false,
             };
             let mut before = None;
             match self.organisation(form.number, tenant)? {
@@ -233,13 +248,156 @@ impl Provider {
                     by.event(EventKind::OrganisationHeaded)
                         .account(&organisation.head),
                 );
+                self.tell_of_organisation(&mut changes, &organisation.head, by.now(), seed)?;
+                if let Some(before) = before {
+                    let event = by.event(EventKind::OrganisationHeaded);
+                    changes.event(event.account(&before).because("replaced"));
+                    self.tell_of_organisation(&mut changes, &before, by.now(), seed)?;
+                }
             }
             Ok(Decision::yes(changes, ()))
         })
     }
 
-    /// The head appoints somebody to act for the organisation. It cannot be passed on. Whether the other has an account
-    /// is not told.
+    /// Strikes an organisation off: its head and its representatives act for it no longer, at once, and are told.
+    ///
+    /// # Errors
+    /// [`Refusal::NotOnDuty`], [`Refusal::Nothing`] if no such organisation is recorded, [`Refusal::OwnCase`].
+    pub fn strike_off(
+        &self,
+        by: &OnDuty,
+        tenant: Tenant,
+        number: OrganisationNumber,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        by.has(Duty::Organisations)?;
+        self.decide(|| {
+            let mut organisation = self
+                .organisation(number, tenant)?
+                .filter(|organisation| !organisation.value.struck_off)
+                .ok_or(Refusal::Nothing)?;
+            let nobody = AccountId(seed.id("nobody"));
+            let head = std::mem::replace(&mut organisation.value.head, nobody);
+            by.not_about(&head)?;
+            organisation.value.struck_off = true;
+            organisation.value.at = by.now();
+            let mut changes = Changes::default();
+            changes.replace(&organisation)?;
+            let organisation = &organisation.value.account;
+            let event = by.event(EventKind::OrganisationRecorded);
+            changes.event(event.account(organisation).because("struckOff"));
+            let event = by.event(EventKind::OrganisationHeaded);
+            changes.event(event.account(&head).because("struckOff"));
+            self.tell_of_organisation(&mut changes, &head, by.now(), seed)?;
+            let all = By::Owner(organisation.as_str());
+            for found in list::<Representative>(self.store.as_ref(), all, MOST_REPRESENTATIVES)? {
+                let account = self.account_of_representative(&found.value)?;
+                let event = by.event(EventKind::MandateRevoked).mandate(&found.value.id);
+                let event = event.account(account.as_ref().unwrap_or(organisation));
+                changes.event(event.because("struckOff"));
+                if let Some(account) = &account {
+                    self.tell_of_organisation(&mut changes, account, by.now(), seed)?;
+                }
+                changes.remove(&found);
+            }
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
+    /// The head resigns: nobody heads the organisation until an officer records the next one. Its representatives stay, and
+    /// all are told.
+    ///
+    /// # Errors
+    /// [`Refusal::LevelTooLow`]; [`Refusal::NotAvailable`] for who is not the head.
+    pub fn resign_as_head(
+        &self,
+        who: &Authenticated,
+        number: OrganisationNumber,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        high(who)?;
+        self.decide(|| {
+            let mut organisation = self.headed(who, number)?;
+            organisation.value.head = AccountId(seed.id("nobody"));
+            organisation.value.at = who.now;
+            let mut changes = Changes::default();
+            changes.replace(&organisation)?;
+            let organisation = &organisation.value.account;
+            changes.event(
+                Event::new(EventKind::OrganisationHeaded, who.now)
+                    .account(&who.account.id)
+                    .session(&who.session.id)
+                    .because("resigned"),
+            );
+            self.tell_of_organisation(&mut changes, &who.account.id, who.now, seed)?;
+            let all = By::Owner(organisation.as_str());
+            for found in list::<Representative>(self.store.as_ref(), all, MOST_REPRESENTATIVES)? {
+                if let Some(account) = self.account_of_representative(&found.value)? {
+                    self.tell_of_organisation(&mut changes, &account, who.now, seed)?;
+                }
+            }
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
+    /// A representative resigns; the head is told too.
+    ///
+    /// # Errors
+    /// [`Refusal::Nothing`] for an appointment that is not the person's own, or over.
+    pub fn resign_as_representative(
+        &self,
+        who: &Authenticated,
+        id: &MandateId,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        who.may(Operation::TakeBack)?;
+        self.decide(|| {
+            let own = self.appointments(&who.account, who.now)?;
+            let found = own.into_iter().find(|found| found.value.id == *id);
+            let found = found.ok_or(Refusal::Nothing)?;
+            let mut changes = Changes::default();
+            changes.remove(&found);
+            let mut event = Event::new(EventKind::MandateRevoked, who.now)
+                .account(&who.account.id)
+                .mandate(id)
+                .session(&who.session.id)
+                .because("resigned");
+            self.tell_of_organisation(&mut changes, &who.account.id, who.now, seed)?;
+            let organisation = self.load::<Organisation>(found.value.organisation.as_str())?;
+            if let Some(organisation) = organisation {
+                let head = &organisation.value.head;
+                self.tell_of_organisation(&mut changes, head, who.now, seed)?;
+                event = event.actor(head);
+            }
+            changes.event(event);
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
+    /// Writes to somebody who heads or represents an organisation, or did, if there is such an account.
+    fn tell_of_organisation(
+        &self,
+        changes: &mut Changes,
+        account: &AccountId,
+        now: OffsetDateTime,
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        if let Some(account) = self.load::<Account>(account.as_str())? {
+            self.notify(changes, &account.value, NoticeKind::Organisation, now, seed)?;
+        }
+        Ok(())
+    }
+
+    fn account_of_representative(
+        &self,
+        representative: &Representative,
+    ) -> Result<Option<AccountId>, Failure> {
+        let name = LoginName::Number(representative.person, representative.tenant);
+        Ok(self.account_of(&name)?.map(|account| account.value.id))
+    }
+
+    /// The head appoints somebody to act for the organisation, who is told. It cannot be passed on. Whether the other has an
+    /// account is not told.
     ///
     /// # Errors
     /// [`Refusal::LevelTooLow`], [`Refusal::Careful`], [`Refusal::MandateForm`], also for the head's own number;
@@ -277,13 +435,18 @@ impl Provider {
             let mut changes = Changes::default();
             changes.rests_on(&organisation);
             changes.insert(&representative)?;
-            let kind = EventKind::MandateGranted;
-            changes.event(self.by_head(kind, &representative, who)?);
+            self.by_head(
+                &mut changes,
+                EventKind::MandateGranted,
+                &representative,
+                who,
+                seed,
+            )?;
             Ok(Decision::yes(changes, representative.id))
         })
     }
 
-    /// The head dismisses a representative: at once, no token for the organisation is accepted that came of it.
+    /// The head dismisses a representative, who is told: at once, no token for the organisation is accepted that came of it.
     ///
     /// # Errors
     /// [`Refusal::LevelTooLow`]; [`Refusal::NotAvailable`] for who is not the head, [`Refusal::Nothing`].
@@ -292,12 +455,9 @@ impl Provider {
         who: &Authenticated,
         number: OrganisationNumber,
         id: &MandateId,
+        seed: &Seed,
     ) -> Result<(), Failure> {
-        who.may(Operation::TakeBack)?;
-        if who.level() < Level::High {
-            let (needed, has) = (Level::High, who.level());
-            return Err(Refusal::LevelTooLow { needed, has }.into());
-        }
+        high(who)?;
         self.decide(|| {
             let organisation = self.headed(who, number)?;
             let representative = self
@@ -307,26 +467,39 @@ impl Provider {
             let mut changes = Changes::default();
             changes.rests_on(&organisation);
             changes.remove(&representative);
-            let kind = EventKind::MandateRevoked;
-            changes.event(self.by_head(kind, &representative.value, who)?);
+            self.by_head(
+                &mut changes,
+                EventKind::MandateRevoked,
+                &representative.value,
+                who,
+                seed,
+            )?;
             Ok(Decision::yes(changes, ()))
         })
     }
 
-    /// An event of an appointment: the head is in it, and the representative, if there is an account to tell.
+    /// What an appointment leaves: an event with the head and the representative in it, and word to the latter, if there
+    /// is an account.
     fn by_head(
         &self,
+        changes: &mut Changes,
         kind: EventKind,
         representative: &Representative,
         who: &Authenticated,
-    ) -> Result<Event, Failure> {
-        let name = LoginName::Number(representative.person, representative.tenant);
-        let account = self.account_of(&name)?.map(|account| account.value.id);
-        Ok(Event::new(kind, who.now)
-            .account(account.as_ref().unwrap_or(&representative.organisation))
-            .actor(&who.account.id)
-            .mandate(&representative.id)
-            .session(&who.session.id))
+        seed: &Seed,
+    ) -> Result<(), Failure> {
+        let account = self.account_of_representative(representative)?;
+        if let Some(account) = &account {
+            self.tell_of_organisation(changes, account, who.now, seed)?;
+        }
+        changes.event(
+            Event::new(kind, who.now)
+                .account(account.as_ref().unwrap_or(&representative.organisation))
+                .actor(&who.account.id)
+                .mandate(&representative.id)
+                .session(&who.session.id),
+        );
+        Ok(())
     }
 
     /// The organisations that a person heads, each with its representatives now.

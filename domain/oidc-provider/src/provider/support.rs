@@ -66,6 +66,8 @@ pub enum NoticeKind {
     Mandate,
     /// Tokens of a relying party were presented again and are no longer accepted.
     TokensStolen,
+    /// Who heads or represents an organisation changed, and the person is or was one of them.
+    Organisation,
 }
 
 /// Word to somebody, to all addresses that the account had when it was written.
@@ -112,7 +114,7 @@ impl Provider {
             return Ok(());
         }
         changes.insert(&Notice {
-            id: seed.id(&format!("notice {notice:?}")),
+            id: seed.id(&format!("notice {notice:?} {}", account.id.as_str())),
             account: account.id.clone(),
             notice,
             channels: account.channels.clone(),

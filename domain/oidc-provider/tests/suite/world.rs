@@ -41,9 +41,12 @@ pub fn origin(network: &str) -> Origin {
     }
 }
 
-/// Parents and children, as a test says.
+/// Parents and children, and who is protected from whom, as a test says.
 #[derive(Debug, Default)]
-pub struct Families(Mutex<BTreeSet<(PersonalNumber, PersonalNumber)>>);
+pub struct Families(
+    Mutex<BTreeSet<(PersonalNumber, PersonalNumber)>>,
+    Mutex<BTreeSet<(PersonalNumber, PersonalNumber)>>,
+);
 
 impl Families {
     pub fn set(&self, parent: PersonalNumber, child: PersonalNumber, may: bool) {
@@ -53,6 +56,12 @@ impl Families {
         } else {
             pairs.remove(&(parent, child));
         }
+    }
+
+    /// Protects a victim from somebody.
+    pub fn protect(&self, from: PersonalNumber, victim: PersonalNumber) {
+        let mut pairs = self.1.lock().expect("no panic before");
+        pairs.insert((from, victim));
     }
 }
 
@@ -66,6 +75,15 @@ impl Relations for Families {
     ) -> Result<bool, StoreError> {
         let pairs = self.0.lock().expect("no panic before");
         Ok(pairs.contains(&(actor, subject)) && theme != Theme::Confidential)
+    }
+
+    fn may_hold_mandate(
+        &self,
+        holder: PersonalNumber,
+        giver: PersonalNumber,
+    ) -> Result<bool, StoreError> {
+        let pairs = self.1.lock().expect("no panic before");
+        Ok(!pairs.contains(&(holder, giver)))
     }
 }
 

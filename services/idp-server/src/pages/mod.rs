@@ -555,6 +555,7 @@ impl Pages {
             "/counter" => self.enter_at_counter(visit, &form),
             "/unfreeze" => self.unfreeze(visit, &form),
             "/record" => self.record(visit, &form),
+            "/record/strike-off" => self.strike_off(visit, &form),
             path => {
                 let path = path.trim_start_matches('/');
                 match path.split_once('/') {

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use id_registry::{OrganisationNumber, Theme};
 use oauth2::Parameters;
-use oidc_provider::{Duty, MandateId, Organisation, OrganisationForm, Representative};
+use oidc_provider::{Duty, MandateId, Organisation, OrganisationForm, Refusal, Representative};
 use time::Duration;
 use web_ui::see_other;
 
@@ -18,6 +18,14 @@ fn organisation(form: &Parameters) -> Result<OrganisationNumber, Problem> {
         .trim()
         .parse()
         .map_err(|_| Problem::Text("error-organisation"))
+}
+
+/// What cannot be taken back by oneself is said twice.
+fn sure(form: &Parameters) -> Result<(), Problem> {
+    match form.get("sure") {
+        Some("yes") => Ok(()),
+        _ => Err(Problem::Text("error-sure")),
+    }
 }
 
 fn appointed(found: &Representative) -> RepresentativeRow {
@@ -79,13 +87,16 @@ impl Pages {
         let provider = self.oauth.provider();
         let who = visit.who()?;
         let number = organisation(form)?;
+        let id = || field(form, "id").map(MandateId::new);
         match what {
             "appoint" => {
                 provider.appoint_representative(who, number, &form_of(form)?, visit.seed())?;
             }
-            "dismiss" => {
-                let id = MandateId::new(field(form, "id")?);
-                provider.dismiss_representative(who, number, &id)?;
+            "dismiss" => provider.dismiss_representative(who, number, &id()?, visit.seed())?,
+            "resign" => provider.resign_as_representative(who, &id()?, visit.seed())?,
+            "resign-as-head" => {
+                sure(form)?;
+                provider.resign_as_head(who, number, visit.seed())?;
             }
             _ => return Err(Problem::Form),
         }
@@ -118,6 +129,23 @@ impl Pages {
         };
         provider.record_organisation(&by, self.tenant, &recorded, visit.seed())?;
         Ok(see_other("/record?done"))
+    }
+
+    pub(super) fn strike_off(
+        &self,
+        visit: &Visit<'_>,
+        form: &Parameters,
+    ) -> Result<Reply, Problem> {
+        let provider = self.oauth.provider();
+        let by = provider.on_duty(visit.who()?, Duty::Organisations)?;
+        let number = organisation(form)?;
+        sure(form)?;
+        match provider.strike_off(&by, self.tenant, number, visit.seed()) {
+            Err(oidc_provider::Failure::Refused(Refusal::Nothing)) => {
+                Err(Problem::Text("error-no-organisation"))
+            }
+            struck => Ok(struck.map(|()| see_other("/record?done"))?),
+        }
     }
 
     /// Numbers of the organisations for which the person may act in a theme.
