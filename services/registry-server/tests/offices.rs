@@ -396,6 +396,36 @@ fn subscribers_are_told_of_changes_in_order_until_they_take_them() {
     }
 }
 
+/// Foreigners and stateless people get a number on application; it is one like any other, and a legal entity's is nobody's.
+#[test]
+fn foreigners_and_stateless_people_get_a_number_on_application() {
+    let country = country();
+    for (reference, citizenship) in [("1", "UZB"), ("2", "XXA")] {
+        let mut person = newcomer("Каримова", "Дилноза");
+        person["citizenship"] = citizenship.into();
+        let event = json!({ "kind": "enrolment", "person": person });
+        let entered = country.act(ZAGS, reference, event).json();
+        let number: PersonalNumber =
+            serde_json::from_value(entered["number"].clone()).expect("a number");
+        assert_eq!(number.sex(), id_registry::Sex::Female);
+        let born = number.birth_date().map(|day| day.to_string());
+        assert_eq!(born.as_deref(), Some("1990-05-15"));
+        let permit = json!({
+            "kind": "residencePermit", "number": format!("RP{reference}"), "issuedOn": "2026-01-10",
+            "expiresOn": "2031-01-10", "authority": "211001",
+        });
+        let event = json!({ "kind": "documentIssued", "person": number, "document": permit });
+        let issued = country.act(POLICE, &format!("{reference}-permit"), event);
+        assert_eq!(issued.status, 200, "{}", issued.text());
+        let record = country.get(READER, &format!("persons/{number}")).json();
+        assert_eq!(record["citizenship"], citizenship);
+        assert_eq!(record["document"]["kind"], "residencePermit");
+        assert!(record["patronymic"].is_null() && record["familyName"]["latin"].is_string());
+    }
+    let entity = country.get(READER, "persons/00101199410123");
+    assert_eq!(error(&entity), (400, "InvalidNumber".into()));
+}
+
 /// The picture that an office took takes the place of the one before, which stays on record.
 #[test]
 fn an_office_takes_a_picture() {
