@@ -1,8 +1,8 @@
 //! Targets of the crate `oauth2`.
 
 use ::oauth2::{
-    AuthorizationRequest, Challenge, ClientAssertion, DpopProof, ExpectedIdToken, IdToken,
-    LogoutToken, Parameters, TokenRequest, form, request_object, scopes,
+    AuthorizationRequest, Challenge, ClientAssertion, DpopNonces, DpopProof, ExpectedIdToken,
+    IdToken, LogoutToken, Parameters, TokenRequest, form, request_object, scopes,
 };
 use jose::JwkSet;
 use time::OffsetDateTime;
@@ -72,9 +72,9 @@ pub fn oauth_token(data: &[u8]) {
         now,
         OffsetDateTime::from_unix_timestamp(1_562_262_616).unwrap_or(now),
     ] {
-        if let Ok(proof) =
-            DpopProof::verify(text, "POST", "https://server.example.com/token", None, now)
-        {
+        let uris = ["https://server.example.com/token"];
+        let nonces = DpopNonces::new(&[1; 32]);
+        if let Ok(proof) = DpopProof::verify(text, "POST", &uris, None, &nonces, now) {
             assert_eq!(proof.thumbprint().len(), 43);
             assert!(!proof.id().is_empty());
         }

@@ -7,7 +7,8 @@ use clap::{Subcommand, ValueEnum};
 use id_registry::{PersonalNumber, Population, Theme};
 use jose::JwkSet;
 use oidc_provider::{
-    ClientAuthentication, ClientForm, ClientId, Duty, Level, Profile, Provider, Seed, Tenant,
+    CertificateName, ClientAuthentication, ClientForm, ClientId, Duty, Level, Profile, Provider,
+    Seed, Tenant,
 };
 use serde::Deserialize;
 use time::OffsetDateTime;
@@ -215,6 +216,7 @@ struct Registration {
     logout_uri: Option<String>,
     #[serde(default)]
     tls_key: bool,
+    tls_name: Option<CertificateName>,
     keys: Option<PathBuf>,
     #[serde(default)]
     fapi: bool,
@@ -243,10 +245,11 @@ pub fn admit(provider: &Provider, tenant: Tenant, path: &Path) -> Result<String,
             set.to_value().to_string()
         }
     };
-    let authentication = if read.tls_key {
-        ClientAuthentication::TlsKey
-    } else {
-        ClientAuthentication::PrivateKeyJwt
+    let authentication = match (read.tls_key, read.tls_name) {
+        (false, None) => ClientAuthentication::PrivateKeyJwt,
+        (true, None) => ClientAuthentication::TlsKey,
+        (false, Some(name)) => ClientAuthentication::TlsName { name },
+        (true, Some(_)) => return Err(failed(&"tls_key and tls_name exclude each other")),
     };
     let level = match read.level.as_deref() {
         None | Some("low") => Level::Low,

@@ -363,6 +363,9 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
     let mut oauth = Oauth::new(provider, people, &settings.issuer, loaded);
     if let Some(card) = &settings.card {
         oauth = oauth.with_certificates_at(&card.address);
+        if let Some(file) = &card.client_authorities {
+            oauth = oauth.with_client_authorities(authorities(file)?);
+        }
     }
     let oauth = Arc::new(oauth);
     let spool = Spool::open(&settings.spool, &settings.issuer)
@@ -431,18 +434,21 @@ async fn listening(
     Ok(Listening { listener, tls })
 }
 
+fn authorities(file: &Path) -> Result<Vec<Certificate>, String> {
+    read_certificates(file)
+        .map_err(text)?
+        .iter()
+        .map(|der| Certificate::decode(der).map_err(|error| in_file(file)(&error)))
+        .collect()
+}
+
 /// The authorities of identity cards; none: the listener is for clients only.
 fn cards(settings: &CardSettings, http: &HttpClient) -> Result<Option<Cards>, String> {
     let Some(file) = &settings.authorities else {
         return Ok(None);
     };
-    let authorities = read_certificates(file)
-        .map_err(text)?
-        .iter()
-        .map(|der| Certificate::decode(der).map_err(|error| in_file(file)(&error)))
-        .collect::<Result<Vec<_>, _>>()?;
     Ok(Some(Cards {
-        authorities,
+        authorities: authorities(file)?,
         responder: settings.ocsp.clone(),
         http: http.clone(),
         options: RequestOptions::default().with_total(RESPONDER_PATIENCE),

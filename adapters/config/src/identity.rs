@@ -58,6 +58,7 @@ struct FileCard {
     key: Option<PathBuf>,
     authorities: Option<PathBuf>,
     ocsp: Option<String>,
+    client_authorities: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,6 +131,8 @@ pub struct CardSettings {
     pub authorities: Option<PathBuf>,
     /// Responder for the status of cards, instead of the one that a card names.
     pub ocsp: Option<String>,
+    /// Authorities that issue relying parties' certificates, PEM; none: those are known by registered keys only.
+    pub client_authorities: Option<PathBuf>,
 }
 
 /// The population register over the exchange.
@@ -213,6 +216,7 @@ impl IdpSettings {
                     key: card.key.map_or_else(|| key.clone(), at),
                     authorities: card.authorities.map(at),
                     ocsp: card.ocsp,
+                    client_authorities: card.client_authorities.map(at),
                 })
             }
         };
@@ -323,7 +327,7 @@ mod tests {
              [card]\naddress = \"https://card.id.example.kg\"\nlisten = \"127.0.0.1:8887\"\n";
         let card = of(text).unwrap().card.unwrap();
         assert_eq!(card.certificate, Path::new("/etc/tunduk/a.pem"));
-        assert!(card.authorities.is_none());
+        assert!(card.authorities.is_none() && card.client_authorities.is_none());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::account::Tenant;
+use crate::certificate_name::CertificateName;
 use crate::level::Level;
 use crate::port::{Item, Kind};
 use crate::refusal::Refusal;
@@ -34,6 +35,11 @@ pub fn tells_who(scope: &str) -> bool {
 pub enum ClientAuthentication {
     /// `private_key_jwt` (RFC 7523, OpenID Connect Core 9): signed with one of the client's keys.
     PrivateKeyJwt,
+    /// `tls_client_auth` (RFC 8705 2.1): a certificate of a known authority with this name.
+    TlsName {
+        /// The name.
+        name: CertificateName,
+    },
     /// `self_signed_tls_client_auth` (RFC 8705 2.2): a certificate of which the client's keys hold the key.
     TlsKey,
 }
@@ -209,8 +215,13 @@ impl ClientForm {
         if self.keys.len() > LONGEST_KEYS {
             return refuse("the keys are larger than 16 KiB");
         }
-        if self.keys.is_empty() {
-            return refuse("a client needs keys");
+        match &self.authentication {
+            ClientAuthentication::TlsName { name } if !name.is_name() => {
+                return refuse("the name in the certificate is none of its kind");
+            }
+            ClientAuthentication::TlsName { .. } => {}
+            _ if self.keys.is_empty() => return refuse("a client needs keys"),
+            _ => {}
         }
         if !self.purposes.contains_key("openid") {
             return refuse("the scope openid is always needed");

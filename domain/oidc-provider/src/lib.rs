@@ -17,6 +17,7 @@
 //! random bytes are arguments.
 
 mod account;
+mod certificate_name;
 mod client;
 mod event;
 mod grant;
@@ -35,6 +36,7 @@ pub use account::{
     MOST_CREDENTIALS, MOST_DEVICES, NewPasskey, PRINTED_CODES, Passkey, PasswordHash, Standing,
     Tenant, Way,
 };
+pub use certificate_name::CertificateName;
 pub use client::{
     ActiveClient, Client, ClientAuthentication, ClientForm, ClientStanding, Profile, SCOPES,
     tells_who,

@@ -64,6 +64,8 @@ pub struct Claims {
     pub subject: Option<String>,
     /// `aud`; empty if there is none.
     pub audiences: Vec<String>,
+    /// Whether `aud` is a list, be it of one.
+    pub audience_is_list: bool,
     /// `exp`.
     pub expires: Option<OffsetDateTime>,
     /// `nbf`.
@@ -99,6 +101,7 @@ impl Claims {
         Ok(Self {
             issuer: raw.iss,
             subject: raw.sub,
+            audience_is_list: matches!(raw.aud, Some(OneOrMany::Many(_))),
             audiences: match raw.aud {
                 None => Vec::new(),
                 Some(OneOrMany::One(one)) => vec![one],

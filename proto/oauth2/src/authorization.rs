@@ -17,7 +17,7 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
-/// How long a request object may last (FAPI 2.0 message signing 5.3.1: at most 60 minutes).
+/// How long a request object may last from its beginning (FAPI 2.0 message signing 5.3.1: at most 60 minutes).
 const REQUEST_OBJECT_LASTS: Duration = Duration::minutes(60);
 
 /// `prompt` (OpenID Connect Core 3.1.2.1).
@@ -160,7 +160,15 @@ pub fn request_object(
             needs_expiry: true,
         })
         .map_err(|error| refuse(error.to_string()))?;
-    let parameters = Parameters::from_claims(&valid.claims().rest);
+    let claims = valid.claims();
+    let since = claims.not_before;
+    let ends = |since| since + REQUEST_OBJECT_LASTS + jose::LEEWAY;
+    if !since.is_some_and(|since| now < ends(since) && claims.expires <= Some(ends(since))) {
+        return Err(refuse(
+            "the request object must say nbf, and exp at most an hour after it".to_owned(),
+        ));
+    }
+    let parameters = Parameters::from_claims(&claims.rest);
     if parameters.get("client_id") != Some(client)
         || parameters.get("request").is_some()
         || parameters.get("request_uri").is_some()

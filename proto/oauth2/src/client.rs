@@ -26,6 +26,8 @@ pub enum AssertionError {
     Form,
     #[error("the client assertion's iss and sub must both be the client_id")]
     Client,
+    #[error("the client assertion's aud must be the issuer as a string, not a list")]
+    Audience,
     #[error("the client assertion needs a jti of at most {MAX_ID} bytes")]
     Id,
     #[error("the client assertion does not verify: {0}")]
@@ -75,8 +77,8 @@ impl<'a> ClientAssertion<'a> {
         &self.client
     }
 
-    /// Verifies it with the client's keys and validates it. Its only audience is the issuer, so that an assertion made
-    /// for one endpoint or server opens no other (FAPI 2.0 security profile 5.3.2.1).
+    /// Verifies it with the client's keys and validates it. Its only audience is the issuer, as a string, so that an
+    /// assertion made for one endpoint or server opens no other (FAPI 2.0 security profile 5.3.2.1).
     ///
     /// # Errors
     /// See [`AssertionError`].
@@ -104,6 +106,9 @@ impl<'a> ClientAssertion<'a> {
             })
             .map_err(AssertionError::Claims)?;
         let claims = valid.claims();
+        if claims.audience_is_list {
+            return Err(AssertionError::Audience);
+        }
         let id = claims.id.clone().ok_or(AssertionError::Id)?;
         if claims.subject.as_ref() != Some(&self.client) {
             return Err(AssertionError::Client);

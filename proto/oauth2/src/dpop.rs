@@ -4,6 +4,7 @@ use jose::{Expected, Jwk, Jws, same_secret, sha256_base64url};
 use time::{Duration, OffsetDateTime};
 
 use crate::error::{ErrorCode, OauthError};
+use crate::nonce::DpopNonces;
 
 /// How long a proof is accepted after it was made (section 11.1).
 pub const PROOF_LASTS: Duration = Duration::minutes(2);
@@ -23,13 +24,19 @@ pub enum DpopError {
     Target,
     #[error("the DPoP proof is for another access token (ath)")]
     Token,
+    #[error("the DPoP proof needs the nonce of this answer's DPoP-Nonce")]
+    Nonce,
     #[error("the DPoP proof needs a jti of at most {MAX_ID} bytes")]
     Id,
 }
 
 impl From<DpopError> for OauthError {
     fn from(error: DpopError) -> Self {
-        Self::new(ErrorCode::InvalidDpopProof, error)
+        let code = match error {
+            DpopError::Nonce => ErrorCode::UseDpopNonce,
+            _ => ErrorCode::InvalidDpopProof,
+        };
+        Self::new(code, error)
     }
 }
 
@@ -48,18 +55,35 @@ pub fn access_token_hash(token: &str) -> String {
 }
 
 impl DpopProof {
-    /// Checks a proof as section 4.3 lists it: form, type, key, signature, method, address, time, and the access token
-    /// it goes with. `uri` is the address of the endpoint as the server publishes it.
+    /// Checks a proof as section 4.3 lists it: form, type, key, signature, method, address, time, the access token
+    /// it goes with, and the server's nonce. `uris` are the addresses of the endpoint as the server publishes them.
     ///
     /// # Errors
     /// See [`DpopError`].
     pub fn verify(
         text: &str,
         method: &str,
-        uri: &str,
+        uris: &[&str],
         access_token: Option<&str>,
+        nonces: &DpopNonces,
         now: OffsetDateTime,
     ) -> Result<Self, DpopError> {
+        let (proof, nonce) = Self::but_for_nonce(text, method, uris, access_token, now)?;
+        // Last, so that a new proof with the nonce is all that is missing.
+        if nonce.is_some_and(|nonce| nonces.takes(&nonce, now)) {
+            Ok(proof)
+        } else {
+            Err(DpopError::Nonce)
+        }
+    }
+
+    fn but_for_nonce(
+        text: &str,
+        method: &str,
+        uris: &[&str],
+        access_token: Option<&str>,
+        now: OffsetDateTime,
+    ) -> Result<(Self, Option<String>), DpopError> {
         let jws = Jws::decode(text).map_err(|_| DpopError::Form)?;
         let key = jws.header().jwk.as_ref().ok_or(DpopError::Form)?;
         let key = Jwk::from_value(key).map_err(|_| DpopError::Form)?;
@@ -78,8 +102,10 @@ impl DpopProof {
             })
             .map_err(DpopError::Claims)?;
         let claims = valid.claims();
+        let target = claims.text("htu").and_then(without_query);
         if claims.text("htm") != Some(method)
-            || claims.text("htu").and_then(without_query) != without_query(uri)
+            || target.is_none()
+            || !uris.iter().any(|uri| without_query(uri) == target)
         {
             return Err(DpopError::Target);
         }
@@ -94,11 +120,12 @@ impl DpopProof {
             return Err(DpopError::Id);
         }
         let issued = claims.issued.unwrap_or(now);
-        Ok(Self {
+        let proof = Self {
             thumbprint: key.thumbprint(),
             id,
             expires: issued + PROOF_LASTS + jose::LEEWAY,
-        })
+        };
+        Ok((proof, claims.text("nonce").map(str::to_owned)))
     }
 
     /// The key's thumbprint, `jkt` (section 6.1).
@@ -148,14 +175,27 @@ mod tests {
     #[test]
     fn the_example_of_the_standard_and_what_is_wrong_elsewhere() {
         let uri = "https://server.example.com/token";
-        let proof = DpopProof::verify(PROOF, "POST", uri, None, at(0)).unwrap();
+        let check = |method, uri: &str, token, seconds| {
+            DpopProof::but_for_nonce(
+                PROOF,
+                method,
+                &["https://x.example", uri],
+                token,
+                at(seconds),
+            )
+        };
+        let (proof, nonce) = check("POST", uri, None, 0).unwrap();
+        assert_eq!(nonce, None);
         assert_eq!(
             proof.thumbprint(),
             "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
         );
         assert_eq!(proof.id(), "-BwC3ESc6acc2lTc");
         let same = "HTTPS://Server.Example.com:443/token?x=1#y";
-        assert!(DpopProof::verify(PROOF, "POST", same, None, at(60)).is_ok());
+        assert!(check("POST", same, None, 60).is_ok());
+        let nonces = DpopNonces::new(&[1; 32]);
+        let found = DpopProof::verify(PROOF, "POST", &[uri], None, &nonces, at(0));
+        assert_eq!(found.unwrap_err(), DpopError::Nonce);
         for (method, uri, token, seconds, error) in [
             ("GET", uri, None, 0, DpopError::Target),
             (
@@ -195,11 +235,12 @@ mod tests {
                 DpopError::Claims(jose::ClaimsError::NotYet),
             ),
         ] {
-            let found = DpopProof::verify(PROOF, method, uri, token, at(seconds));
+            let found = check(method, uri, token, seconds);
             assert_eq!(found.unwrap_err(), error, "{method} {uri} {seconds}");
         }
         for end in 0..PROOF.len() {
-            assert!(DpopProof::verify(&PROOF[..end], "POST", uri, None, at(0)).is_err());
+            let found = DpopProof::but_for_nonce(&PROOF[..end], "POST", &[uri], None, at(0));
+            assert!(found.is_err());
         }
     }
 

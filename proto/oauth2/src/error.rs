@@ -39,6 +39,8 @@ pub enum ErrorCode {
     InvalidRequestUri,
     /// RFC 9449 section 5.
     InvalidDpopProof,
+    /// RFC 9449 section 8.
+    UseDpopNonce,
     /// RFC 6750 section 3.1.
     InvalidToken,
     /// RFC 8628 section 3.5.
@@ -71,6 +73,7 @@ impl ErrorCode {
             Self::InvalidRequestObject => "invalid_request_object",
             Self::InvalidRequestUri => "invalid_request_uri",
             Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidToken => "invalid_token",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",

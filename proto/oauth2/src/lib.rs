@@ -7,7 +7,7 @@
 //! | `pkce` | proof key for code exchange by S256 (RFC 7636) |
 //! | `authorization` | authorization requests (OpenID Connect Core 3.1.2.1), pushed (RFC 9126) or signed (RFC 9101) |
 //! | `client` | how a client proves who it is by a signed assertion (RFC 7523) |
-//! | `dpop` | proof of possession (RFC 9449) |
+//! | `dpop`, `nonce` | proof of possession (RFC 9449) |
 //! | `token` | requests and answers of the token endpoint (RFC 6749 section 4.1.3, 6; RFC 8628) |
 //! | `relying` | what a relying party sends, and how it judges ID tokens and logout tokens (OpenID Connect Core 3.1.3.7) |
 //! | `metadata` | what the server says about itself (RFC 8414, OpenID Connect Discovery) |
@@ -20,6 +20,7 @@ mod client;
 mod dpop;
 mod error;
 mod metadata;
+mod nonce;
 mod parameters;
 mod pkce;
 mod relying;
@@ -29,7 +30,8 @@ pub use authorization::{AuthorizationRequest, Prompt, answer_uri, request_object
 pub use client::{ASSERTION_LASTS, AssertionError, ClientAssertion, ProvenClient};
 pub use dpop::{DpopError, DpopProof, PROOF_LASTS, access_token_hash};
 pub use error::{ErrorCode, OauthError};
-pub use metadata::metadata;
+pub use metadata::{CertificatesOffered, metadata};
+pub use nonce::DpopNonces;
 pub use parameters::{MAX_PARAMETERS, MAX_PARAMETERS_LENGTH, Parameters};
 pub use pkce::{Challenge, fits};
 pub use relying::{

@@ -2,21 +2,33 @@
 
 use serde_json::{Value, json};
 
-/// The metadata of an issuer with these scopes and levels, which serves clients with certificates at another address
-/// (RFC 8705 section 5) or not at all. Only what is offered is in it.
+/// How clients prove who they are by certificates in TLS (RFC 8705).
+#[derive(Debug, Clone, Copy)]
+pub struct CertificatesOffered<'a> {
+    /// The address at which they are asked for (section 5).
+    pub at: &'a str,
+    /// Whether those of known authorities are taken by a name in them (section 2.1), beside those of registered keys.
+    pub by_name: bool,
+}
+
+/// The metadata of an issuer with these scopes and levels, which asks clients for certificates or does not. Only what is
+/// offered is in it.
 #[must_use]
 pub fn metadata(
     issuer: &str,
-    certificates_at: Option<&str>,
+    certificates: Option<CertificatesOffered<'_>>,
     scopes: &[&str],
     acr_values: &[&str],
 ) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
     let signed = ["ES256", "EdDSA", "PS256"];
-    let methods: &[&str] = match certificates_at {
-        Some(_) => &["private_key_jwt", "self_signed_tls_client_auth"],
-        None => &["private_key_jwt"],
-    };
+    let mut methods = vec!["private_key_jwt"];
+    if let Some(offered) = certificates {
+        methods.push("self_signed_tls_client_auth");
+        if offered.by_name {
+            methods.push("tls_client_auth");
+        }
+    }
     let mut value = json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),
@@ -45,7 +57,7 @@ pub fn metadata(
         "require_signed_request_object": false,
         "code_challenge_methods_supported": ["S256"],
         "dpop_signing_alg_values_supported": signed,
-        "tls_client_certificate_bound_access_tokens": certificates_at.is_some(),
+        "tls_client_certificate_bound_access_tokens": certificates.is_some(),
         "authorization_response_iss_parameter_supported": true,
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
@@ -60,7 +72,7 @@ pub fn metadata(
         value[format!("{endpoint}_endpoint_auth_methods_supported")] = json!(methods);
         value[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")] = json!(signed);
     }
-    if let Some(address) = certificates_at {
+    if let Some(CertificatesOffered { at: address, .. }) = certificates {
         let at = |path: &str| format!("{address}{path}");
         value["mtls_endpoint_aliases"] = json!({
             "token_endpoint": at("/oauth2/token"),

@@ -90,8 +90,8 @@ pub fn client_authentication(
     ])
 }
 
-/// A DPoP proof (RFC 9449 section 4.2) for a request to `uri`, with the access token that goes along if one does. `id` is
-/// random and used once.
+/// A DPoP proof (RFC 9449 section 4.2) for a request to `uri`, with the access token that goes along if one does, and
+/// the last nonce that the server gave in `DPoP-Nonce` (section 8). `id` is random and used once.
 ///
 /// # Errors
 /// The key does not sign.
@@ -100,6 +100,7 @@ pub fn dpop_proof(
     method: &str,
     uri: &str,
     access_token: Option<&str>,
+    nonce: Option<&str>,
     id: &str,
     now: OffsetDateTime,
 ) -> Result<String, SignError> {
@@ -111,6 +112,9 @@ pub fn dpop_proof(
     });
     if let Some(token) = access_token {
         claims["ath"] = access_token_hash(token).into();
+    }
+    if let Some(nonce) = nonce {
+        claims["nonce"] = nonce.into();
     }
     key.sign_with_jwk("dpop+jwt", &claims)
 }
@@ -328,7 +332,7 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::{ClientAssertion, DpopProof, Parameters};
+    use crate::{ClientAssertion, DpopError, DpopNonces, DpopProof, Parameters};
 
     const NOW: OffsetDateTime = datetime!(2026-11-25 12:00 UTC);
     const HIGH: &str = "http://eidas.europa.eu/LoA/high";
@@ -357,9 +361,16 @@ mod tests {
         assert_eq!((proven.client(), proven.id()), ("bank", "a/b 1"));
 
         let uri = "https://id/oauth2/userinfo";
-        let proof = dpop_proof(&key, "GET", uri, Some("token"), "1", NOW).unwrap();
-        assert!(DpopProof::verify(&proof, "GET", uri, Some("token"), NOW).is_ok());
-        assert!(DpopProof::verify(&proof, "GET", uri, Some("other"), NOW).is_err());
+        let nonces = DpopNonces::new(&[1; 32]);
+        let (given, at) = (nonces.current(NOW), Some("token"));
+        let verify = |proof: &str, token| {
+            DpopProof::verify(proof, "GET", &[uri], Some(token), &nonces, NOW).map(|_| ())
+        };
+        let proof = dpop_proof(&key, "GET", uri, at, Some(&given), "1", NOW).unwrap();
+        assert_eq!(verify(&proof, "token"), Ok(()));
+        assert!(verify(&proof, "other").is_err());
+        let first = dpop_proof(&key, "GET", uri, at, None, "2", NOW).unwrap();
+        assert_eq!(verify(&first, "token"), Err(DpopError::Nonce));
         assert_eq!(form(&[("a b", "ө&="), ("c", "")]), "a%20b=%D3%A9%26%3D&c=");
     }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use jose::{JwkSet, SigningKey};
 use oauth2::{
-    ClientAssertion, DpopError, DpopProof, ErrorCode, Parameters, access_token_hash, request_object,
+    ClientAssertion, DpopError, DpopNonces, DpopProof, ErrorCode, Parameters, access_token_hash,
+    request_object,
 };
 use pki::{DigestAlgorithm, KeyType, SignatureAlgorithm, SoftwareKey};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 const ISSUER: &str = "https://id.example";
 
@@ -55,6 +56,7 @@ fn an_assertion_proves_one_client_to_one_server() {
         ("iss", json!("other")),
         ("sub", json!("other")),
         ("aud", json!("https://id.example/oauth2/token")),
+        ("aud", json!([ISSUER])),
         ("aud", json!([ISSUER, "https://other.example"])),
         ("aud", json!(null)),
         ("exp", json!(at(-60))),
@@ -80,8 +82,10 @@ fn an_assertion_proves_one_client_to_one_server() {
 fn a_request_object_is_its_clients_and_for_this_server() {
     let key = key();
     let keys = JwkSet::new(vec![key.public().clone()]);
-    let end = now().unix_timestamp() + 60;
-    let good = json!({"iss": "c", "aud": ISSUER, "exp": end, "client_id": "c", "scope": "openid", "max_age": 60});
+    let at = |seconds| now().unix_timestamp() + seconds;
+    let good = json!({
+        "iss": "c", "aud": ISSUER, "nbf": at(0), "exp": at(60), "client_id": "c", "scope": "openid", "max_age": 60,
+    });
     let check = |claims: &Value, by: &SigningKey| {
         let text = by.sign("oauth-authz-req+jwt", claims).unwrap();
         request_object(&text, "c", &keys, ISSUER, now())
@@ -93,6 +97,10 @@ fn a_request_object_is_its_clients_and_for_this_server() {
         ("iss", json!("other")),
         ("aud", json!("https://other.example")),
         ("exp", json!(null)),
+        ("exp", json!(at(3700))),
+        ("nbf", json!(null)),
+        ("nbf", json!(at(-3700))),
+        ("nbf", json!(at(61))),
         ("client_id", json!("other")),
         ("request", json!("a.b.c")),
         ("request_uri", json!("urn:x")),
@@ -108,12 +116,14 @@ fn a_request_object_is_its_clients_and_for_this_server() {
 fn a_proof_goes_with_its_token() {
     let key = key();
     let uri = "https://id.example/oauth2/userinfo";
+    let nonces = DpopNonces::new(&[1; 32]);
     let claims = json!({
         "htm": "GET", "htu": uri, "iat": now().unix_timestamp(), "jti": "1", "ath": access_token_hash("token"),
+        "nonce": nonces.current(now()),
     });
     let check = |claims: &Value, token: &str| {
         let text = key.sign_with_jwk("dpop+jwt", claims).unwrap();
-        DpopProof::verify(&text, "GET", uri, Some(token), now())
+        DpopProof::verify(&text, "GET", &[uri], Some(token), &nonces, now())
     };
     let proof = check(&claims, "token").unwrap();
     assert_eq!(proof.thumbprint(), key.public().thumbprint());
@@ -124,8 +134,16 @@ fn a_proof_goes_with_its_token() {
         check(&changed(&claims, "jti", json!("")), "token").unwrap_err(),
         DpopError::Id
     );
+    for nonce in [
+        json!(null),
+        json!("x"),
+        json!(nonces.current(now() - Duration::minutes(11))),
+    ] {
+        let found = check(&changed(&claims, "nonce", nonce), "token");
+        assert_eq!(found.unwrap_err(), DpopError::Nonce);
+    }
     // A key that only the header's kid names brings nothing along.
     let text = key.sign("dpop+jwt", &claims).unwrap();
-    let found = DpopProof::verify(&text, "GET", uri, Some("token"), now());
+    let found = DpopProof::verify(&text, "GET", &[uri], Some("token"), &nonces, now());
     assert_eq!(found.unwrap_err(), DpopError::Form);
 }

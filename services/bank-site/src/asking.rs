@@ -1,7 +1,7 @@
 //! Asking another server.
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{Request, Response};
 use transport::{Body, HttpClient, RequestOptions};
 
 /// Largest answer that is taken, in bytes.
@@ -15,12 +15,13 @@ pub(crate) async fn ask(
     http: &HttpClient,
     options: &RequestOptions,
     request: Request<Body>,
-) -> Result<(StatusCode, Bytes), String> {
+) -> Result<Response<Bytes>, String> {
     let answer = http
         .request(request, options)
         .await
         .map_err(|error| error.to_string())?;
-    let status = answer.status();
-    let body = answer.into_body().collect(LARGEST).await;
-    Ok((status, body.map_err(|error| error.to_string())?))
+    let (head, body) = answer.into_parts();
+    let body = body.collect(LARGEST).await;
+    let body = body.map_err(|error| error.to_string())?;
+    Ok(Response::from_parts(head, body))
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use ca::{SignatureKind, person_subject};
 use document_signature::Authority;
 use http::header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE};
+use jose::Jws;
 use pki::issue::{Profile, Template, issue, self_signed};
 use pki::{
     AttributeType, Certificate, DigestAlgorithm, KeyType, Name, SignatureAlgorithm, Signer as _,
@@ -21,6 +22,8 @@ use crate::identity::{HIGH, SUBSTANTIAL};
 
 const HERE: &str = "https://bank.example";
 const NUMBER: &str = "20101199000011";
+/// What proofs must hold.
+const NONCE: &str = "given";
 
 fn p256() -> SoftwareKey {
     let key = SoftwareKey::generate(KeyType::EcP256).expect("a key");
@@ -131,6 +134,15 @@ impl World {
         let (head, body) = request.into_parts();
         let body = body.collect(1 << 20).await.expect("a body");
         let text = String::from_utf8(body.to_vec()).expect("text");
+        if let Some(proof) = head.headers.get("dpop") {
+            let proof = proof.to_str().expect("ASCII");
+            let proof = Jws::decode(proof).expect("a proof").unverified_claims();
+            if proof.expect("claims").text("nonce") != Some(NONCE) {
+                let refusal = json!({ "error": "use_dpop_nonce" }).to_string();
+                let answer = Response::builder().status(400).header("dpop-nonce", NONCE);
+                return answer.body(Body::full(refusal)).expect("an answer");
+            }
+        }
         let at = |path: &str| format!("{}{path}", self.origin);
         let mut script = self.script.lock().expect("the script");
         let now = OffsetDateTime::now_utc();

@@ -29,6 +29,8 @@ const SCOPES: &str = "openid profile number";
 const FORM: &str = "application/x-www-form-urlencoded";
 /// How long the provider's keys are used before they are asked for again.
 const KEYS_LAST: Wait = Wait::from_secs(300);
+/// What the provider says where a proof lacks its newest nonce (RFC 9449 sections 8 and 9).
+const NONCE_WANTED: &str = "use_dpop_nonce";
 /// No sooner are they asked for again because of a token with a key that is not among them: anybody can make one up.
 const KEYS_REST: Wait = Wait::from_secs(10);
 
@@ -185,6 +187,8 @@ pub struct IdentityProvider {
     key: SigningKey,
     /// Tokens are bound to it.
     dpop: SigningKey,
+    /// What the provider wants to see in proofs.
+    dpop_nonce: Mutex<Option<String>>,
     metadata: Mutex<Option<Metadata>>,
     keys: Mutex<Option<(JwkSet, Instant)>>,
 }
@@ -224,6 +228,7 @@ impl IdentityProvider {
             redirect_uri,
             key,
             dpop,
+            dpop_nonce: Mutex::new(None),
             metadata: Mutex::new(None),
             keys: Mutex::new(None),
         }
@@ -235,9 +240,14 @@ impl IdentityProvider {
         request: Request<Body>,
     ) -> Result<T, SignInError> {
         let failed = |reason: String| SignInError::Provider { what, reason };
-        let (status, body) = ask(&self.http, &self.options, request)
+        let answer = ask(&self.http, &self.options, request)
             .await
             .map_err(failed)?;
+        let given = answer.headers().get("dpop-nonce");
+        if let Some(nonce) = given.and_then(|value| value.to_str().ok()) {
+            *locked(&self.dpop_nonce) = Some(nonce.to_owned());
+        }
+        let (status, body) = (answer.status(), answer.into_body());
         if !status.is_success() {
             #[derive(Deserialize)]
             struct Error {
@@ -261,26 +271,46 @@ impl IdentityProvider {
             })
     }
 
-    /// A call to an endpoint of clients, proving who we are and which key we hold.
-    fn call(
+    /// Asks with a proof of our key; once more, with a new proof, if the provider wants its newest nonce in it.
+    async fn prove<T: for<'a> Deserialize<'a>>(
         &self,
+        what: &'static str,
+        request: impl Fn(Option<&str>) -> Result<Request<Body>, SignInError>,
+    ) -> Result<T, SignInError> {
+        let known = locked(&self.dpop_nonce).clone();
+        match self.answer(what, request(known.as_deref())?).await {
+            Err(SignInError::Refused(error)) if error == NONCE_WANTED => {
+                let given = locked(&self.dpop_nonce).clone();
+                self.answer(what, request(given.as_deref())?).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Calls an endpoint of clients, proving who we are and which key we hold.
+    async fn call<T: for<'a> Deserialize<'a>>(
+        &self,
+        what: &'static str,
         url: &str,
         parameters: &[(&str, &str)],
         now: OffsetDateTime,
-    ) -> Result<Request<Body>, SignInError> {
-        let id = random_text()?;
-        let proof = client_authentication(&self.key, &self.client, &self.issuer, &id, now)?;
-        let mut all: Vec<(&str, &str)> = parameters.to_vec();
-        all.extend(proof.iter().map(|(name, value)| (*name, value.as_str())));
-        let dpop = dpop_proof(&self.dpop, "POST", url, None, &random_text()?, now)?;
-        Request::post(url)
-            .header("content-type", FORM)
-            .header("dpop", dpop)
-            .body(Body::full(form(&all)))
-            .map_err(|error| SignInError::Provider {
-                what: "address",
-                reason: error.to_string(),
-            })
+    ) -> Result<T, SignInError> {
+        let request = |nonce: Option<&str>| {
+            let id = random_text()?;
+            let proof = client_authentication(&self.key, &self.client, &self.issuer, &id, now)?;
+            let mut all: Vec<(&str, &str)> = parameters.to_vec();
+            all.extend(proof.iter().map(|(name, value)| (*name, value.as_str())));
+            let dpop = dpop_proof(&self.dpop, "POST", url, None, nonce, &random_text()?, now)?;
+            Request::post(url)
+                .header("content-type", FORM)
+                .header("dpop", dpop)
+                .body(Body::full(form(&all)))
+                .map_err(|error| SignInError::Provider {
+                    what: "address",
+                    reason: error.to_string(),
+                })
+        };
+        self.prove(what, request).await
     }
 
     /// What the provider publishes; asked for once. It must be of the issuer that was configured, and so must everything
@@ -368,8 +398,7 @@ impl IdentityProvider {
             parameters.push(("max_age", age.as_str()));
         }
         let url = &metadata.pushed_authorization_request_endpoint;
-        let request = self.call(url, &parameters, now)?;
-        let pushed: Pushed = self.answer("pushed request", request).await?;
+        let pushed: Pushed = self.call("pushed request", url, &parameters, now).await?;
         let query = form(&[
             ("client_id", self.client.as_str()),
             ("request_uri", pushed.request_uri.as_str()),
@@ -414,8 +443,8 @@ impl IdentityProvider {
             ("redirect_uri", self.redirect_uri.as_str()),
             ("code_verifier", asked.verifier.as_str()),
         ];
-        let request = self.call(&metadata.token_endpoint, &parameters, now)?;
-        let tokens: Tokens = self.answer("token endpoint", request).await?;
+        let url = &metadata.token_endpoint;
+        let tokens: Tokens = self.call("token endpoint", url, &parameters, now).await?;
         if !tokens.token_type.eq_ignore_ascii_case("DPoP") {
             return Err(SignInError::Provider {
                 what: "token endpoint",
@@ -468,14 +497,18 @@ impl IdentityProvider {
         now: OffsetDateTime,
     ) -> Result<UserInfo, SignInError> {
         let url = metadata.userinfo_endpoint.as_str();
-        let proof = dpop_proof(&self.dpop, "GET", url, Some(token), &random_text()?, now)?;
-        let mut request = Self::get(url)?;
-        for (name, value) in [("authorization", format!("DPoP {token}")), ("dpop", proof)] {
-            if let Ok(value) = http::HeaderValue::from_str(&value) {
-                request.headers_mut().insert(name, value);
+        let request = |nonce: Option<&str>| {
+            let id = random_text()?;
+            let proof = dpop_proof(&self.dpop, "GET", url, Some(token), nonce, &id, now)?;
+            let mut request = Self::get(url)?;
+            for (name, value) in [("authorization", format!("DPoP {token}")), ("dpop", proof)] {
+                if let Ok(value) = http::HeaderValue::from_str(&value) {
+                    request.headers_mut().insert(name, value);
+                }
             }
-        }
-        self.answer("userinfo", request).await
+            Ok(request)
+        };
+        self.prove("userinfo", request).await
     }
 
     /// Where a browser goes to end the session at the provider too (OpenID Connect RP-Initiated Logout 2).

@@ -137,9 +137,10 @@ impl SigningService {
         let request = request
             .body(Body::full(body))
             .map_err(|error| failed(error.to_string()))?;
-        let (status, body) = ask(&self.http, &self.options, request)
+        let answer = ask(&self.http, &self.options, request)
             .await
             .map_err(failed)?;
+        let (status, body) = (answer.status(), answer.into_body());
         if !status.is_success() {
             // Errors of both protocols have the same two members.
             return Err(match serde_json::from_slice::<CscError>(&body) {

@@ -5,10 +5,12 @@
 //! `PNOKG-` and 14 digits (ETSI EN 319 412-1, 5.1.3). That the card's PIN was typed, the card's own key says by TLS.
 
 use id_registry::PersonalNumber;
+use pki::Certificate;
 use pki::ocsp::{self, Freshness};
-use pki::{Certificate, KeyPurpose};
 use time::OffsetDateTime;
 use transport::{HttpClient, RequestOptions};
+
+use crate::certificates::for_clients;
 
 /// How numbers of this country begin in `serialNumber`.
 const NUMBER: &str = "PNOKG-";
@@ -53,19 +55,7 @@ impl Cards {
         now: OffsetDateTime,
     ) -> Result<PersonalNumber, CardError> {
         let der = certificate.ok_or(CardError::Not("none was presented"))?;
-        let card = Certificate::decode(der).map_err(|_| CardError::Not("it cannot be read"))?;
-        let issuer = self
-            .authorities
-            .iter()
-            .find(|authority| authority.is_ca() && card.is_issued_by(authority))
-            .ok_or(CardError::Not("another authority issued it"))?;
-        if !card.valid_at(now) || !issuer.valid_at(now) {
-            return Err(CardError::Not("it is not in its time"));
-        }
-        let for_clients = card.extended_key_usages().contains(&KeyPurpose::ClientAuth);
-        if card.is_ca() || !for_clients || card.has_unprocessed_extension() {
-            return Err(CardError::Not("it is for something else"));
-        }
+        let (card, issuer) = for_clients(der, &self.authorities, now).map_err(CardError::Not)?;
         let number = card
             .subject()
             .get("serialNumber")

@@ -8,6 +8,7 @@
 //! become calls and refusals become answers.
 
 pub mod card;
+mod certificates;
 pub mod oauth;
 pub mod pages;
 pub mod register;

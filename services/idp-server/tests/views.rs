@@ -255,11 +255,17 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
                 after_logout_uris: String::new(),
                 logout_uri: HOSTILE.to_owned(),
                 keys: HOSTILE.to_owned(),
-                methods: ["a", "b"].map(|name| Choice {
+                methods: &["a", "b"].map(|name| Choice {
                     name: name.to_owned(),
                     text: "method-tls-key".to_owned(),
                     chosen: name == "a",
                 }),
+                tls_name_kinds: Some(&[Choice {
+                    name: "san_dns".to_owned(),
+                    text: "san_dns".to_owned(),
+                    chosen: true,
+                }]),
+                tls_name: HOSTILE.to_owned(),
                 profiles: ["a", "b"].map(|name| Choice {
                     name: name.to_owned(),
                     text: "profile-fapi2".to_owned(),

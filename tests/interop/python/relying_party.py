@@ -37,20 +37,45 @@ def unpadded(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-class Dpop(AuthBase):
-    """A proof of possession (RFC 9449) for each request, with the access token if there is one."""
+nonces = {}
 
-    def __init__(self, token=None, by=dpop_key):
+
+class Dpop(AuthBase):
+    """A proof of possession (RFC 9449) for each request, with the access token if there is one and the server's last
+    nonce. If the server wants another nonce, the request goes again with it."""
+
+    def __init__(self, token=None, by=dpop_key, also=lambda request: request):
         self.token = token
         self.by = by
+        self.also = also
 
     def __call__(self, request):
+        self.body = request.body
+        request.register_hook("response", self.answered)
+        return self.prove(self.also(request))
+
+    def answered(self, response, **arguments):
+        nonces["last"] = response.headers.get("dpop-nonce", nonces.get("last"))
+        if response.status_code not in (400, 401) or response.json().get("error") != "use_dpop_nonce":
+            return response
+        print("nonce wanted")
+        again = response.request.copy()
+        again.body = self.body
+        again.hooks["response"] = []
+        # An assertion is taken once, so the client proves anew who it is.
+        again = self.prove(self.also(again))
+        again.prepare_content_length(again.body)
+        return response.connection.send(again, **arguments)
+
+    def prove(self, request):
         claims = {
             "htm": request.method,
             "htu": request.url.split("?")[0],
             "iat": int(time.time()),
             "jti": generate_token(24),
         }
+        if "last" in nonces:
+            claims["nonce"] = nonces["last"]
         if self.token:
             claims["ath"] = unpadded(hashlib.sha256(self.token.encode()).digest())
             request.headers["Authorization"] = "DPoP " + self.token
@@ -65,9 +90,7 @@ class Session(OAuth2Session):
     def request(self, method, url, **arguments):
         chosen = arguments.get("auth")
         if url == metadata["token_endpoint"] and chosen is not None:
-            def both(request, chosen=chosen):
-                return Dpop()(chosen(request))
-            arguments["auth"] = both
+            arguments["auth"] = Dpop(also=chosen)
         return super().request(method, url, **arguments)
 
 

@@ -253,6 +253,7 @@ fn authlib_signs_in_and_its_attacks_fail() {
         command
     });
     assert!(printed.ends_with("done\n"), "{printed}");
+    assert!(printed.contains("nonce wanted\n"), "{printed}");
     let refused = printed
         .lines()
         .filter(|line| line.starts_with("refused "))

@@ -59,8 +59,11 @@ impl Authority {
     }
 
     pub fn issue(&self, subject: Name, key: &SoftwareKey, profile: Profile) -> Certificate {
-        let template = template(subject, key, profile);
-        issue(&template, &self.certificate, &self.key).unwrap()
+        self.sign(&template(subject, key, profile))
+    }
+
+    pub fn sign(&self, template: &Template) -> Certificate {
+        issue(template, &self.certificate, &self.key).unwrap()
     }
 }
 

@@ -169,6 +169,18 @@ impl Provider {
         Ok(URL_SAFE_NO_PAD.encode(context.sign()))
     }
 
+    /// A key of this issuer for one purpose, the same on every node.
+    #[must_use]
+    pub fn key_for(&self, purpose: &str) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.subjects);
+        // Subjects begin with a length, so with a zero byte: no subject is ever a key.
+        context.update(b"key for ");
+        context.update(purpose.as_bytes());
+        let mut key = [0; 32];
+        key.copy_from_slice(context.sign().as_ref());
+        key
+    }
+
     /// Uses an identifier once: a `jti` of a client assertion or DPoP proof, until it expires anyway. What it is
     /// unique among is part of `space`.
     ///

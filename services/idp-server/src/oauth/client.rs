@@ -2,11 +2,14 @@
 
 use jose::{Jwk, JwkSet, sha256_base64url};
 use oauth2::{ClientAssertion, DpopProof, ErrorCode, OauthError, Parameters};
-use oidc_provider::{ActiveClient, Binding, ClientAuthentication, ClientId, Failure, Refusal};
+use oidc_provider::{
+    ActiveClient, Binding, ClientAuthentication, ClientId, Failure, Profile, Refusal,
+};
 use pki::Certificate;
 
 use super::reply::failed;
 use super::{Call, Oauth};
+use crate::certificates::for_clients;
 
 /// A relying party that proved who it is in this call.
 pub(super) struct Caller {
@@ -50,6 +53,10 @@ impl Oauth {
                 .ok_or_else(|| refuse("the client must prove who it is"))?,
         };
         let client = self.provider.client(&ClientId::new(id)).map_err(failed)?;
+        let shown = || {
+            let why = "the client must present its certificate in TLS";
+            call.certificate.ok_or_else(|| refuse(why))
+        };
         match &client.client().form.authentication {
             ClientAuthentication::PrivateKeyJwt => {
                 let assertion =
@@ -64,15 +71,28 @@ impl Oauth {
                         }
                         other => failed(other),
                     })?;
+                // Under FAPI 2.0, tokens of a client without DPoP are bound to its certificate (RFC 8705 section 3).
+                let binds = client.client().form.profile == Profile::Fapi2;
                 Ok(Caller {
                     client,
-                    certificate: None,
+                    certificate: call.certificate.filter(|_| binds).map(sha256_base64url),
+                })
+            }
+            ClientAuthentication::TlsName { name } => {
+                let der = shown()?;
+                let authorities = &self.client_authorities;
+                let (certificate, _) = for_clients(der, authorities, call.now)
+                    .map_err(|why| refuse(&format!("the certificate is not taken: {why}")))?;
+                if !name.is_in(&certificate) {
+                    return Err(refuse("the certificate does not hold the registered name"));
+                }
+                Ok(Caller {
+                    client,
+                    certificate: Some(sha256_base64url(der)),
                 })
             }
             ClientAuthentication::TlsKey => {
-                let der = call
-                    .certificate
-                    .ok_or_else(|| refuse("the client must present its certificate in TLS"))?;
+                let der = shown()?;
                 let key = Certificate::decode(der)
                     .ok()
                     .and_then(|certificate| Jwk::from_public_key(certificate.public_key()).ok())
@@ -101,14 +121,15 @@ impl Oauth {
         let Some(text) = call.header("dpop")? else {
             return Ok(None);
         };
-        let uri = self.at(call.path);
+        // The endpoint, and the same one at the address for clients with certificates.
+        let uris: Vec<String> = [Some(&self.issuer), self.certificates_at.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|address| format!("{address}{}", call.path))
+            .collect();
+        let uris: Vec<&str> = uris.iter().map(String::as_str).collect();
         let method = call.method.as_str();
-        let proof = DpopProof::verify(text, method, &uri, token, call.now).or_else(|error| {
-            // The same endpoint at the address for clients with certificates.
-            let other = self.certificates_at.as_ref().ok_or(error)?;
-            let uri = format!("{other}{}", call.path);
-            DpopProof::verify(text, method, &uri, token, call.now)
-        })?;
+        let proof = DpopProof::verify(text, method, &uris, token, &self.nonces, call.now)?;
         let space = format!("dpop {}", proof.thumbprint());
         self.provider
             .use_once(&space, proof.id(), proof.expires())

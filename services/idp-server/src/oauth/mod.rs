@@ -28,8 +28,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use id_registry::PersonalNumber;
 use jose::{Jwk, JwkSet, SigningKey};
-use oauth2::{ErrorCode, OauthError, Parameters, metadata};
+use oauth2::{CertificatesOffered, DpopNonces, ErrorCode, OauthError, Parameters, metadata};
 use oidc_provider::{Authenticated, Level, Provider, SCOPES, Secret, Seed, StoreError};
+use pki::Certificate;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use transport::{Body, Connection};
@@ -48,6 +49,8 @@ pub const CONTINUE_PAGE: &str = "/continue";
 pub const SIGN_OUT_PAGE: &str = "/sign-out";
 /// The page on which the code of a kiosk is typed.
 pub const DEVICE_PAGE: &str = "/device";
+/// How long a form may take to arrive, however steadily it trickles in: so nobody holds a place for long.
+const BODY_TAKES: std::time::Duration = std::time::Duration::from_secs(20);
 /// How a pushed request is named (RFC 9126 section 2.2).
 const REQUEST_URI: &str = "urn:ietf:params:oauth:request_uri:";
 
@@ -164,8 +167,11 @@ pub struct Oauth {
     people: Arc<dyn PersonClaims>,
     issuer: String,
     keys: RwLock<Arc<Keys>>,
+    nonces: DpopNonces,
     /// Address of the listener that asks for certificates.
     certificates_at: Option<String>,
+    /// Authorities of the certificates that clients are known by.
+    client_authorities: Vec<Certificate>,
 }
 
 impl std::fmt::Debug for Oauth {
@@ -187,11 +193,13 @@ impl Oauth {
         keys: Keys,
     ) -> Self {
         Self {
+            nonces: DpopNonces::new(&provider.key_for("DPoP nonces")),
             provider,
             people,
             issuer: issuer.into(),
             keys: RwLock::new(Arc::new(keys)),
             certificates_at: None,
+            client_authorities: Vec::new(),
         }
     }
 
@@ -202,6 +210,23 @@ impl Oauth {
             certificates_at: Some(address.into()),
             ..self
         }
+    }
+
+    /// Clients may be known by a name in a certificate that one of these authorities issued (`tls_client_auth`).
+    #[must_use]
+    pub fn with_client_authorities(self, client_authorities: Vec<Certificate>) -> Self {
+        Self {
+            client_authorities,
+            ..self
+        }
+    }
+
+    /// How clients prove who they are by certificates; none: they do not.
+    #[must_use]
+    pub fn certificates_offered(&self) -> Option<CertificatesOffered<'_>> {
+        let at = self.certificates_at.as_deref()?;
+        let by_name = !self.client_authorities.is_empty();
+        Some(CertificatesOffered { at, by_name })
     }
 
     /// Tokens are signed and published with these keys from now on.
@@ -237,9 +262,19 @@ impl Oauth {
         self.provider.session(&cookie, call.now).ok()
     }
 
-    /// Answers a call; none if its path is none of the protocol's.
+    /// Answers a call; none if its path is none of the protocol's. Whoever sends a proof of a key learns the nonce of
+    /// the next one.
     #[must_use]
     pub fn answer(&self, call: &Call<'_>) -> Option<Reply> {
+        let reply = self.answer_of(call)?;
+        Some(if call.headers.contains_key("dpop") {
+            reply::with_nonce(reply, &self.nonces.current(call.now))
+        } else {
+            reply
+        })
+    }
+
+    fn answer_of(&self, call: &Call<'_>) -> Option<Reply> {
         let (get, post) = (*call.method == Method::GET, *call.method == Method::POST);
         let reply = match (call.path, get, post) {
             (
@@ -249,7 +284,7 @@ impl Oauth {
             ) => {
                 let scopes: Vec<&str> = SCOPES.iter().map(|(scope, _)| *scope).collect();
                 let levels = Level::ALL.map(Level::acr);
-                let certificates = self.certificates_at.as_deref();
+                let certificates = self.certificates_offered();
                 let offered = metadata(&self.issuer, certificates, &scopes, &levels);
                 Ok(reply::public(&offered))
             }
@@ -308,7 +343,11 @@ pub(crate) async fn answered(
     answer: impl FnOnce(&Call<'_>) -> Reply + Send + 'static,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let Ok(body) = body.collect(oauth2::MAX_PARAMETERS_LENGTH).await else {
+    let body = body.collect(oauth2::MAX_PARAMETERS_LENGTH);
+    let Ok(body) = tokio::time::timeout(BODY_TAKES, body).await else {
+        return reply::status(StatusCode::REQUEST_TIMEOUT).map(Body::full);
+    };
+    let Ok(body) = body else {
         return reply::status(StatusCode::PAYLOAD_TOO_LARGE).map(Body::full);
     };
     let work = move || {

@@ -100,6 +100,14 @@ pub(super) fn redirect(location: &str) -> Reply {
     }
 }
 
+/// Adds the nonce that the next proof of a key must hold (RFC 9449 section 8.2).
+pub(super) fn with_nonce(mut reply: Reply, nonce: &str) -> Reply {
+    if let Ok(value) = HeaderValue::from_str(nonce) {
+        reply.headers_mut().insert("dpop-nonce", value);
+    }
+    reply
+}
+
 /// Adds a cookie for this host alone, for as long as the browser is open; an empty value takes it away.
 pub(super) fn with_cookie(mut reply: Reply, name: &str, value: &str) -> Reply {
     let gone = if value.is_empty() { "; Max-Age=0" } else { "" };

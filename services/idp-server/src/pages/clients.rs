@@ -6,8 +6,8 @@ use http::{StatusCode, Uri};
 use jose::JwkSet;
 use oauth2::Parameters;
 use oidc_provider::{
-    Client, ClientAuthentication, ClientForm, ClientId, ClientStanding, Duty, Level, Profile,
-    Refusal, SCOPES, Secret, Tenant,
+    CertificateName, Client, ClientAuthentication, ClientForm, ClientId, ClientStanding, Duty,
+    Level, Profile, Refusal, SCOPES, Secret, Tenant,
 };
 use web_ui::{Language, see_other};
 
@@ -19,9 +19,10 @@ use super::{Pages, Problem, Reply, Visit, field, level_text};
 
 /// Relying parties on one page.
 const ON_A_PAGE: usize = 20;
-const METHODS: [(&str, &str); 2] = [
+const METHODS: [(&str, &str); 3] = [
     ("private_key_jwt", "method-private-key-jwt"),
     ("self_signed_tls_client_auth", "method-tls-key"),
+    ("tls_client_auth", "method-tls-name"),
 ];
 const PROFILES: [(Profile, &str, &str); 2] = [
     (Profile::Fapi2, "fapi2", "profile-fapi2"),
@@ -32,6 +33,15 @@ const fn method(form: &ClientForm) -> &'static str {
     match form.authentication {
         ClientAuthentication::PrivateKeyJwt => METHODS[0].0,
         ClientAuthentication::TlsKey => METHODS[1].0,
+        ClientAuthentication::TlsName { .. } => METHODS[2].0,
+    }
+}
+
+/// The kind and the name by which its certificate is known.
+fn certificate_name(form: &ClientForm) -> Option<(&'static str, String)> {
+    match &form.authentication {
+        ClientAuthentication::TlsName { name } => Some(name.parts()),
+        _ => None,
     }
 }
 
@@ -108,6 +118,11 @@ fn read(form: &Parameters) -> Result<ClientForm, Problem> {
     let authentication = match field(form, "method")? {
         "private_key_jwt" => ClientAuthentication::PrivateKeyJwt,
         "self_signed_tls_client_auth" => ClientAuthentication::TlsKey,
+        "tls_client_auth" => {
+            let name = CertificateName::new(field(form, "tls-name-kind")?, &text("tls-name"))
+                .ok_or(Problem::Text("error-client-tls-name"))?;
+            ClientAuthentication::TlsName { name }
+        }
         _ => return Err(Problem::Form),
     };
     let profile = field(form, "profile")?;
@@ -223,6 +238,18 @@ impl Pages {
             .map(|(known, text)| choice(text, text, theme == Some(*known)))
             .collect();
         let text = |of: fn(&ClientForm) -> String| form.map(of).unwrap_or_default();
+        let (kind, tls_name) = form.and_then(certificate_name).unwrap_or_default();
+        let kinds = CertificateName::KINDS.map(|known| choice(known, known, known == kind));
+        let offered = self.oauth.certificates_offered();
+        let methods: Vec<Choice> = METHODS
+            .iter()
+            .filter(|(name, _)| match *name {
+                "tls_client_auth" => offered.is_some_and(|offered| offered.by_name),
+                "self_signed_tls_client_auth" => offered.is_some(),
+                _ => true,
+            })
+            .map(|(name, text)| choice(name, text, *name == chosen))
+            .collect();
         let page = ClientFormPage {
             frame: self.frame(visit, error),
             places: &self.places(visit, "/clients"),
@@ -234,7 +261,11 @@ impl Pages {
             after_logout_uris: text(|form| joined(&form.after_logout_uris)),
             logout_uri: text(|form| form.logout_uri.clone().unwrap_or_default()),
             keys: text(|form| form.keys.clone()),
-            methods: METHODS.map(|(name, text)| choice(name, text, name == chosen)),
+            methods: &methods,
+            tls_name_kinds: offered
+                .is_some_and(|offered| offered.by_name)
+                .then_some(kinds.as_slice()),
+            tls_name,
             profiles: PROFILES.map(|(known, name, text)| choice(name, text, known == profile)),
             levels: Level::ALL
                 .map(|known| choice(level_name(known), level_text(known), known == level)),
@@ -306,6 +337,9 @@ impl Pages {
                 ("client-method", method(form).to_owned()),
                 ("client-level", level_name(form.level).to_owned()),
             ];
+            if let Some((kind, name)) = certificate_name(form) {
+                facts.push(("client-tls-name", format!("{kind}: {name}")));
+            }
             if let Some(theme) = form.theme {
                 let theme = self.frame(visit, None).say(theme_text(theme));
                 facts.push(("client-theme", theme));

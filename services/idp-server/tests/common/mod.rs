@@ -22,7 +22,7 @@ pub const REDIRECT: &str = "https://bank.example/back?from=id";
 pub const AFTER_LOGOUT: &str = "https://bank.example/bye";
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 static DICE: AtomicU64 = AtomicU64::new(1);
 
@@ -238,6 +238,12 @@ impl World {
         peer.key.sign("JWT", &claims).unwrap()
     }
 
+    /// The nonce that the server gives to whoever comes with a proof, a wrong one too.
+    pub fn nonce(&self) -> String {
+        let reply = self.call(&Method::GET, "/oauth2/userinfo", &[("dpop", "?")], "");
+        reply.headers()["dpop-nonce"].to_str().unwrap().to_owned()
+    }
+
     pub fn proof(
         &self,
         key: &SigningKey,
@@ -247,6 +253,7 @@ impl World {
     ) -> String {
         let mut claims = json!({
             "htm": method, "htu": format!("{ISSUER}{path}"), "iat": self.now().unix_timestamp(), "jti": seed_text(),
+            "nonce": self.nonce(),
         });
         for (name, value) in changes {
             claims[*name] = value.clone();

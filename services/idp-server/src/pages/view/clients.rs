@@ -74,7 +74,11 @@ pub struct ClientFormPage<'a> {
     /// Its public keys.
     pub keys: String,
     /// Ways to prove who it is.
-    pub methods: [Choice; 2],
+    pub methods: &'a [Choice],
+    /// Kinds of names in certificates, if clients may be known by them.
+    pub tls_name_kinds: Option<&'a [Choice]>,
+    /// The name in its certificate.
+    pub tls_name: String,
     /// Rules.
     pub profiles: [Choice; 2],
     /// Levels.
