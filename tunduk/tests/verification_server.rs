@@ -10,9 +10,11 @@ use std::process::{Child, Command, Stdio};
 #[path = "../../domain/document-signature/tests/common/mod.rs"]
 mod world;
 
+use document_signature::extend;
 use http::header::{ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 use pki::issue::{Profile, Template, issue};
+use pki::ocsp::CertificateStatus;
 use pki::{AttributeType, KeyType, Name, Signer as _, SoftwareKey};
 use time::OffsetDateTime;
 use transport::{
@@ -206,6 +208,20 @@ async fn documents_of_every_fate() {
         .unwrap();
     changed[at] = b'c';
     let stamped = world.stamped_pdf(&page(), minutes(1));
+    // The person revoked the certificate, after or before a time-stamp proves that it was signed.
+    let [revoked_later, revoked_before] = [5, 0].map(|minute| {
+        let revoked = CertificateStatus::Revoked {
+            at: minutes(minute),
+            reason: Some(1),
+        };
+        let person = &world.person.certificate;
+        let statuses = [
+            world.status(person, revoked, minutes(6)),
+            world.status(&world.tsa.certificate, CertificateStatus::Good, minutes(6)),
+        ];
+        let certificates = std::slice::from_ref(&world.tsa.certificate);
+        extend(&stamped, certificates, &statuses, minutes(6)).unwrap()
+    });
     let stranger = World::new(&[QUALIFIED]);
     let strangers = stranger.extended(&stranger.stamped_pdf(&page(), minutes(1)), minutes(2));
 
@@ -230,6 +246,13 @@ async fn documents_of_every_fate() {
         // Without proof that the certificate was good then, nothing is confirmed.
         let (_, html) = server.check(language, "contract.pdf", &stamped).await;
         assert!(html.contains("class=\"verdict open\""), "{html}");
+        let (_, html) = server.check(language, "contract.pdf", &revoked_later).await;
+        assert!(html.contains("class=\"verdict good\""), "{html}");
+        assert!(html.contains("25.11.2026 14:05:00"), "{html}");
+        let (_, html) = server
+            .check(language, "contract.pdf", &revoked_before)
+            .await;
+        assert!(html.contains("class=\"verdict bad\""), "{html}");
         // A name in a certificate that nobody vouches for is never shown as established.
         let (_, html) = server.check(language, "contract.pdf", &strangers).await;
         assert!(!html.contains("class=\"verdict good\""), "{html}");

@@ -8,6 +8,7 @@
 
 mod common;
 
+use asic::files::{File, Files};
 use common::{NOW, QUALIFIED, SIGNED, SIMPLE, World, files, minutes, page};
 use document_signature::{
     Class, Integrity, Level, PreparedDocument, Refusal, Report, Trust, Validity, Verdict, Weakened,
@@ -138,6 +139,7 @@ fn a_certificate_that_was_not_valid_when_it_signed_is_refused() {
         says(&judged(revoked(minutes(10)), minutes(11)), "revoked on");
         let report = judged(revoked(minutes(11)), minutes(12));
         assert_eq!(report.verdict, Verdict::Valid, "{report}");
+        assert_eq!(report.signatures[0].revoked_later, Some(minutes(11)));
         // An old statement says nothing about the time of signing.
         assert_eq!(judged(good, minutes(-49)).verdict, Verdict::Valid);
         says(&judged(good, minutes(-51)), "incomplete");
@@ -326,6 +328,25 @@ fn changed_and_cut_documents_are_never_valid() {
         );
         assert_eq!(report.verdict.exit_status(), 1);
     }
+}
+
+#[test]
+fn a_small_container_does_not_ask_for_hours() {
+    let signed = World::new(&[]).container(files());
+    let signed = Files::open(&signed).unwrap();
+    let signature = signed.signatures().next().unwrap().1.to_vec();
+    let large = File {
+        name: "zeros".to_owned(),
+        media_type: String::new(),
+        bytes: vec![0; 32 << 20],
+    };
+    let mut container = Files::new(vec![large]).unwrap();
+    for _ in 0..=(8 << 30) / (32 << 20) {
+        container.add_signature(signature.clone());
+    }
+    let container = container.write(NOW).unwrap();
+    assert!(container.len() < 1 << 20);
+    says(&verify(&container, None, NOW), "larger than the limits");
 }
 
 #[test]

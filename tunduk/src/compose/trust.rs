@@ -24,6 +24,7 @@ pub(super) struct Trust {
 impl Trust {
     /// Opens the directory, or makes it.
     pub(super) fn open(folder: &Path, instance: &Instance) -> Result<Self, String> {
+        let ocsp_url = Some(super::ocsp_url(instance));
         let store = if folder.exists() {
             TrustStore::open(folder)
         } else {
@@ -32,13 +33,20 @@ impl Trust {
                 super::token::key_type(instance.key_type),
             )
             .and_then(|new| {
-                let ocsp_url = Some(super::ocsp_url(instance));
+                let ocsp_url = ocsp_url.clone();
                 TrustStore::create(folder, &NewTrustStore { ocsp_url, ..new })
             })
         };
+        let store = store.map_err(|error| error.to_string())?;
+        if store.tsa_certificate().ocsp_url() != ocsp_url.as_deref() {
+            return Err(format!(
+                "certificates in {} name no OCSP responder, or one at another address; begin with a new state directory",
+                folder.display()
+            ));
+        }
         let profile = CertificateProfile::from_class(&CertificateProfile::class_name(PROFILE));
         Ok(Self {
-            store: store.map_err(|error| error.to_string())?,
+            store,
             profile: profile.map_err(|error| error.to_string())?,
             names: instance
                 .members
