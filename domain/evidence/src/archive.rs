@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use asic::layout;
 use globalconf::stored::encode_segment;
 use globalconf::{
     Anchor, GlobalConfiguration, StoredDirectory, announced_certificates, verify_historical,
@@ -14,6 +15,8 @@ use crate::report::Report;
 
 /// Name of the signed directory beside the parts of an instance.
 pub const SIGNED_DIRECTORY: &str = "signed-directory";
+/// Folder of the configurations and of the list of which container goes with which.
+const CONFIGURATIONS: &str = "globalconf/";
 
 /// What kind of X-Road evidence a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +30,9 @@ pub enum EvidenceKind {
 impl EvidenceKind {
     /// Which kind a file is, by the names in it; `None` if it is something else.
     pub fn of<R: Read + Seek>(mut file: R) -> Option<Self> {
-        file.rewind().ok()?;
+        if !begins_as_archive(&mut file)? {
+            return None;
+        }
         let names = names(&ZipArchive::new(file).ok()?)?;
         if containers_among(&names).is_some() {
             return Some(Self::Archive);
@@ -118,7 +123,21 @@ pub enum ArchiveError {
 pub struct Archive<R> {
     zip: ZipArchive<R>,
     containers: Vec<String>,
+    /// What is neither a container at the top nor part of a configuration.
+    strays: Vec<String>,
+    /// Why two readers could see different files in it.
+    ambiguous: Option<&'static str>,
     limits: ArchiveLimits,
+}
+
+/// Whether a file is an archive from its first byte on. Programs find an archive behind anything, behind a contract too,
+/// and whoever opens that sees the contract; then it is no evidence.
+fn begins_as_archive<R: Read + Seek>(file: &mut R) -> Option<bool> {
+    file.rewind().ok()?;
+    let mut begin = [0; 4];
+    file.read_exact(&mut begin).ok()?;
+    file.rewind().ok()?;
+    Some(begin == *b"PK\x03\x04")
 }
 
 fn names<R: Read + Seek>(zip: &ZipArchive<R>) -> Option<Vec<String>> {
@@ -153,15 +172,33 @@ fn containers_among(names: &[String]) -> Option<Vec<String>> {
 impl<R: Read + Seek> Archive<R> {
     /// Opens the file if it is such a zip and within the limits.
     pub fn open(mut file: R, limits: ArchiveLimits) -> Option<Self> {
-        file.rewind().ok()?;
+        if !begins_as_archive(&mut file)? {
+            return None;
+        }
+        let layout = layout::check(&mut file, limits.entries).ok()?;
         let zip = ZipArchive::new(file).ok()?;
         if zip.len() > limits.entries {
             return None;
         }
-        let containers = containers_among(&names(&zip)?)?;
+        let names = names(&zip)?;
+        let containers = containers_among(&names)?;
+        let is_part = |name: &String| {
+            containers.contains(name) || name.starts_with(CONFIGURATIONS) || name.ends_with('/')
+        };
+        let strays = names
+            .iter()
+            .filter(|name| !is_part(name))
+            .cloned()
+            .collect();
+        let ambiguous = match zip.has_duplicate_names() {
+            true => Some("two entries have the same name"),
+            false => layout.err(),
+        };
         Some(Self {
             zip,
             containers,
+            strays,
+            ambiguous,
             limits,
         })
     }
@@ -190,6 +227,18 @@ impl<R: Read + Seek> Archive<R> {
         mut scratch: impl FnMut() -> io::Result<S>,
         mut found: impl FnMut(ContainerFinding),
     ) -> Result<(), ArchiveError> {
+        if let Some(why) = self.ambiguous {
+            return Err(ArchiveError::Damaged(format!(
+                "the archive can be understood in two ways: {why}"
+            )));
+        }
+        for name in std::mem::take(&mut self.strays) {
+            found(ContainerFinding {
+                name,
+                report: Err("it is no evidence, and nobody signed it".to_owned()),
+                no_configuration: None,
+            });
+        }
         let index = self.index();
         let (given, verified, reasons) = match by {
             JudgedBy::Configuration(given) => (Some(given), HashMap::new(), HashMap::new()),
@@ -289,7 +338,8 @@ impl<R: Read + Seek> Archive<R> {
 
     /// Which configuration each container goes with.
     fn index(&mut self) -> HashMap<String, String> {
-        let Ok(bytes) = self.read("globalconf/index", self.limits.file_bytes) else {
+        let index = format!("{CONFIGURATIONS}index");
+        let Ok(bytes) = self.read(&index, self.limits.file_bytes) else {
             return HashMap::new();
         };
         String::from_utf8_lossy(&bytes)
@@ -306,7 +356,7 @@ impl<R: Read + Seek> Archive<R> {
         let mut left = self.limits.configuration_bytes;
         for name in names {
             let Some((id, path)) = name
-                .strip_prefix("globalconf/")
+                .strip_prefix(CONFIGURATIONS)
                 .and_then(|rest| rest.split_once('/'))
             else {
                 continue;

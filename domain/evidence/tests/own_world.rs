@@ -9,8 +9,9 @@
 use asic::hash_chain::{BatchTree, ChainDocuments, Names, single};
 use base64::Engine as _;
 use evidence::{
-    Direction, Options, Report, StoredMessage, StoredTimeStamp, Verdict, container_name,
-    signer_key, verify_container, verify_signer, write_container,
+    Archive, ArchiveLimits, Direction, EvidenceKind, JudgedBy, Options, Report, StoredMessage,
+    StoredTimeStamp, Verdict, container_name, signer_key, verify_container, verify_signer,
+    write_container,
 };
 use globalconf::{GlobalConfiguration, StoredDirectory};
 use pki::issue::{Profile, Template, issue, self_signed};
@@ -481,4 +482,67 @@ fn a_fault_of_a_service_is_evidence_of_its_signer() {
     assert_eq!(report.warnings.len(), 1);
     // What is no message at all still proves nothing.
     assert_eq!(code(&judge_message(b"hello")), "invalid_message");
+}
+
+/// The findings about an archive, by name, with their exit statuses.
+fn findings(
+    archive: Vec<u8>,
+    configuration: &GlobalConfiguration,
+) -> Option<Result<Vec<(String, u8)>, String>> {
+    let archive = Archive::open(Cursor::new(archive), ArchiveLimits::default())?;
+    let mut found = Vec::new();
+    let judged = archive.judge(
+        JudgedBy::Configuration(configuration),
+        &Options::default(),
+        || Ok(Cursor::new(Vec::new())),
+        |finding| found.push((finding.name.clone(), finding.exit_status())),
+    );
+    Some(match judged {
+        Ok(()) => Ok(found),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+#[test]
+fn an_archive_vouches_for_nothing_but_its_containers() {
+    let world = World::new();
+    let configuration = world.configuration(false);
+    let signature = world.single(&world.good());
+    let token = world.token(Signature::decode(&signature).unwrap().value());
+    let stamp = StoredTimeStamp::Single(&token);
+    let parts = stored(&world, &signature, None, Some(stamp));
+    let container = container(&parts, &[]);
+    let zipped = |entries: &[(&str, &[u8])]| {
+        let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in entries {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default())
+                .unwrap();
+            std::io::Write::write_all(&mut zip, bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    };
+    let one = ("one.asice", container.as_slice());
+    let archive = zipped(&[one, ("globalconf/index", b"")]);
+    let judge = |archive: &[u8]| findings(archive.to_vec(), &configuration);
+    let valid = ("one.asice".to_owned(), 0);
+    assert_eq!(judge(&archive), Some(Ok(vec![valid.clone()])));
+    assert_eq!(
+        EvidenceKind::of(Cursor::new(&archive)),
+        Some(EvidenceKind::Archive)
+    );
+    // A file beside the containers, also one that looks like them.
+    for stray in ["contract.pdf", "folder/two.asice", "globalconf.txt"] {
+        let found = judge(&zipped(&[one, (stray, b"evil")]));
+        assert_eq!(found, Some(Ok(vec![(stray.to_owned(), 1), valid.clone()])));
+    }
+    // A contract in front, which is what its reader sees: that is no evidence.
+    for evidence in [&archive, &container] {
+        let contract = [b"%PDF-1.7\n".as_slice(), evidence].concat();
+        assert_eq!(EvidenceKind::of(Cursor::new(&contract)), None);
+        assert_eq!(judge(&contract), None);
+    }
+    // Something behind, or an entry that the directory does not name.
+    let behind = [archive.as_slice(), b"%PDF-1.7"].concat();
+    let refused = judge(&behind).unwrap().unwrap_err();
+    assert!(refused.contains("two ways"), "{refused}");
 }

@@ -29,18 +29,18 @@ struct Named {
 }
 
 /// Why an archive can be understood in two ways.
-pub(crate) const NAMES: &str = "an entry has two names";
+const NAMES: &str = "an entry has two names";
 /// The same of the other fields of a header.
-pub(crate) const HEADERS: &str = "an entry is described in two ways";
+const HEADERS: &str = "an entry is described in two ways";
 /// The same of what no entry is.
-pub(crate) const GAPS: &str = "there are bytes that belong to no entry";
+const GAPS: &str = "there are bytes that belong to no entry";
 
 /// Checks an archive; `Err` in the result says how it can be understood in two ways. At most `most` entries are looked at,
 /// for the caller refuses more.
 ///
 /// # Errors
 /// The archive cannot be read.
-pub(crate) fn check<R: Read + Seek>(
+pub fn check<R: Read + Seek>(
     reader: &mut R,
     most: usize,
 ) -> Result<Result<(), &'static str>, ZipError> {

@@ -5,6 +5,6 @@ pub mod container;
 mod cover;
 pub mod files;
 pub mod hash_chain;
-mod layout;
+pub mod layout;
 
 pub use cover::{Content, Coverage, Covered, DigestSource, HASH_CHAIN, cover, cover_available};
