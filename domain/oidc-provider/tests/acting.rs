@@ -377,4 +377,24 @@ fn a_mandate_ends_when_the_giver_is_protected_from_the_holder() {
     }
     let own = provider.mandates_with_numbers(&world.who(&giver)).unwrap();
     assert!(own.iter().any(|(_, other)| *other == Some(number(11))));
+    // What somebody typed is shown as before, whether or not it is the number of anybody.
+    let asking = world.person(13);
+    world.families.protect(number(13), number(10));
+    for other in [10, 99] {
+        provider
+            .request_mandate(&world.who(&asking), &form(other), &seed())
+            .unwrap();
+    }
+    let typed = BTreeSet::from([Some(number(10)), Some(number(99))]);
+    assert_eq!(BTreeSet::from_iter(listed(&asking)), typed);
+    // But whom the victim asks is not told who asks.
+    provider
+        .request_mandate(&world.who(&giver), &form(13), &seed())
+        .unwrap();
+    let asked = provider.mandates_with_numbers(&world.who(&asking)).unwrap();
+    let of_giver = asked
+        .iter()
+        .find(|(mandate, _)| mandate.giver == asking.account)
+        .unwrap();
+    assert_eq!(of_giver.1, None);
 }

@@ -325,8 +325,8 @@ impl Provider {
         Ok(all)
     }
 
-    /// The mandates of a person, each with the number of the other side; without the giver's where the register
-    /// lets the person not act for the giver.
+    /// The mandates of a person, each with the number of the other side; none of somebody who is protected from
+    /// the person.
     ///
     /// # Errors
     /// The database fails.
@@ -343,9 +343,14 @@ impl Provider {
             };
             let account = self.load::<Account>(other.as_str())?;
             let mut number = account.map_or(mandate.named, |account| account.value.person);
-            if mandate.giver != who.account.id
-                && number.is_some()
-                && !self.is_let(&mandate).unwrap_or(false)
+            // Of the others it says no more than the person typed.
+            let acts =
+                mandate.holder == who.account.id && mandate.standing == MandateStanding::Granted;
+            let is_asked =
+                mandate.giver == who.account.id && mandate.standing == MandateStanding::Requested;
+            if (acts || is_asked)
+                && let (Some(own), Some(other)) = (who.account.person, number)
+                && !self.relations.may_hold_mandate(own, other).unwrap_or(false)
             {
                 number = None;
             }
