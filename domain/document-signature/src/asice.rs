@@ -12,6 +12,9 @@ use crate::report::{
 };
 use crate::trust::Trust;
 
+/// Most bytes that are hashed for one container: a small one can unpack to large files under a thousand signatures.
+const MOST_HASHED: u64 = 8 << 30;
+
 pub(crate) fn verify(container: &[u8], trust: Option<&Trust>, now: OffsetDateTime) -> Report {
     let files = match Files::open(container) {
         Ok(files) => files,
@@ -36,10 +39,24 @@ pub(crate) fn verify(container: &[u8], trust: Option<&Trust>, now: OffsetDateTim
         notes: Vec::new(),
         refusal: None,
     };
-    for (place, document) in files.signatures() {
+    let signatures: Vec<_> = files
+        .signatures()
+        .map(|(place, document)| (place, Baseline::decode(document)))
+        .collect();
+    // Each signature is compared with all files, and so is each archive time-stamp in it.
+    let decoded = signatures.iter().flat_map(|(_, signature)| signature);
+    let passes: u64 = decoded
+        .map(|signature| 1 + signature.stamps().len() as u64)
+        .sum();
+    let bytes: u64 = report.files.iter().map(|(_, bytes)| bytes).sum();
+    if bytes.saturating_mul(passes) > MOST_HASHED {
+        let error = FilesError::TooLarge("signatures over so many bytes");
+        return Report::refused(Format::Container, Refusal::Damaged, error.to_string());
+    }
+    for (place, signature) in signatures {
         report
             .signatures
-            .push(one(&files, place, document, trust, now));
+            .push(one(&files, place, signature, trust, now));
     }
     if report.signatures.is_empty() {
         report.verdict = Verdict::invalid("the container is not signed");
@@ -54,7 +71,7 @@ pub(crate) fn verify(container: &[u8], trust: Option<&Trust>, now: OffsetDateTim
 fn one(
     files: &Files,
     place: &str,
-    document: &[u8],
+    signature: Result<Baseline, SignatureError>,
     trust: Option<&Trust>,
     now: OffsetDateTime,
 ) -> SignatureReport {
@@ -80,7 +97,7 @@ fn one(
         };
         report.clone()
     };
-    let signature = match Baseline::decode(document) {
+    let signature = match signature {
         Ok(signature) => signature,
         Err(error) => return refuse(&error),
     };

@@ -6,6 +6,7 @@ use pades::signature::{Kind, PdfSignature, find};
 use pades::store;
 use pki::cms::{self, CmsError};
 use pki::tsp::Token;
+use pki::{Digest, DigestAlgorithm};
 use time::OffsetDateTime;
 
 use crate::judge::{Evidence, Stamp, certificates, judge, ocsp_responses};
@@ -82,7 +83,15 @@ pub(crate) fn verify(file: &[u8], trust: Option<&Trust>, now: OffsetDateTime) ->
         file,
         data,
         history,
-        stamps: stamps.into_iter().zip(covered).collect(),
+        stamps: stamps
+            .into_iter()
+            .zip(covered)
+            .map(|(found, covered)| DocumentStamp {
+                found,
+                covered,
+                digest: digest_stamped(file, found),
+            })
+            .collect(),
         trust,
         now,
     };
@@ -152,6 +161,22 @@ fn unreadable(place: &str, reason: &str) -> SignatureReport {
     }
 }
 
+/// A time-stamp over the document.
+struct DocumentStamp<'a> {
+    found: &'a PdfSignature,
+    /// How many of the OCSP responses it covers.
+    covered: usize,
+    /// The digest of what it has to be over, in the algorithm of its token: it is the same for every signature before it,
+    /// and a file has room for many of both.
+    digest: Option<(DigestAlgorithm, Digest)>,
+}
+
+fn digest_stamped(file: &[u8], stamp: &PdfSignature) -> Option<(DigestAlgorithm, Digest)> {
+    let token = Token::decode(stamp.value()).ok()?;
+    let algorithm = token.imprint().0?;
+    Some((algorithm, stamp.digest(file, algorithm)))
+}
+
 fn check_time_stamp(file: &[u8], stamp: &PdfSignature) -> Result<(), String> {
     let token = Token::decode(stamp.value()).map_err(|error| error.to_string())?;
     match token.imprint() {
@@ -165,8 +190,7 @@ struct Context<'a> {
     file: &'a [u8],
     data: store::ValidationData,
     history: History,
-    /// The document time-stamps, and how many of the OCSP responses each covers.
-    stamps: Vec<(&'a PdfSignature, usize)>,
+    stamps: Vec<DocumentStamp<'a>>,
     trust: Option<&'a Trust>,
     now: OffsetDateTime,
 }
@@ -238,12 +262,16 @@ impl Context<'_> {
                 }
             })
             .collect();
-        for (stamp, covered) in &self.stamps {
-            if stamp.revision() > found.revision() {
+        for stamp in &self.stamps {
+            if stamp.found.revision() > found.revision() {
+                let digest = stamp.digest;
                 stamps.push(Stamp {
-                    token: stamp.value().to_vec(),
-                    digest: Box::new(move |algorithm| Some(stamp.digest(self.file, algorithm))),
-                    covers_statuses: Some(*covered),
+                    token: stamp.found.value().to_vec(),
+                    digest: Box::new(move |wanted| {
+                        digest
+                            .and_then(|(algorithm, digest)| (algorithm == wanted).then_some(digest))
+                    }),
+                    covers_statuses: Some(stamp.covered),
                 });
             }
         }

@@ -341,7 +341,7 @@ fn a_small_container_does_not_ask_for_hours() {
         bytes: vec![0; 32 << 20],
     };
     let mut container = Files::new(vec![large]).unwrap();
-    for _ in 0..=(8 << 30) / (32 << 20) {
+    for _ in 0..=(8_u64 << 30) / (32 << 20) {
         container.add_signature(signature.clone());
     }
     let container = container.write(NOW).unwrap();
