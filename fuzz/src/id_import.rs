@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use id_import::{Layout, Place, Survey, ends_row};
+use id_import::{Layout, Place, Quotes, Survey};
 use id_registry::{OpaqueSerial, Rules, Territory, demonstration};
 use time::macros::date;
 
@@ -34,7 +34,7 @@ pub fn rows(data: &[u8]) {
     let mut told = Vec::new();
     let mut read = 0;
     for row in lines {
-        let _ = ends_row(row);
+        let _ = Quotes::new(b',').are_open_after(row);
         let place = Place {
             offset: 0,
             length: u32::try_from(row.len()).unwrap_or(u32::MAX),

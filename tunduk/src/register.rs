@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand};
 use id_import::{
-    Alike, Finding, LONGEST_ROW, Layout, Origin, Place, Plan, Profile, Reconciliation, Survey,
-    ends_row, import,
+    Alike, Finding, LONGEST_ROW, Layout, Origin, Place, Plan, Profile, Quotes, Reconciliation,
+    Survey, import,
 };
 use id_registry::{Officer, OpaqueSerial, Rules, Territory, day_of, demonstration};
 use serde::Serialize;
@@ -18,6 +18,8 @@ use time::{Date, OffsetDateTime};
 
 use crate::registry_server;
 
+/// What some programs write at the beginning of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = &[0xEF, 0xBB, 0xBF];
 /// How often the progress is told.
 const TOLD_EVERY: Duration = Duration::from_secs(2);
 
@@ -263,8 +265,16 @@ impl Rows {
             row: Vec::new(),
         };
         let start = rows.file.fill_buf().map_err(|error| at(path, &error))?;
-        if start.first() != Some(&b'{') {
-            rows.read_row(false)?;
+        let mark = if start.starts_with(BYTE_ORDER_MARK) {
+            BYTE_ORDER_MARK.len()
+        } else {
+            0
+        };
+        let objects = start.get(mark) == Some(&b'{');
+        rows.file.consume(mark);
+        rows.offset = mark as u64;
+        if !objects {
+            rows.read_row(None)?;
             rows.layout = Layout::of_header(&rows.row).map_err(|error| at(path, &error))?;
         }
         Ok(rows)
@@ -272,8 +282,11 @@ impl Rows {
 
     /// Reads the next row that is not blank.
     fn next(&mut self) -> Result<Option<Place>, String> {
-        let quotes = matches!(self.layout, Layout::Separated { .. });
         loop {
+            let quotes = match self.layout {
+                Layout::Separated { by, .. } => Some(Quotes::new(by)),
+                Layout::Objects => None,
+            };
             let place = self.read_row(quotes)?;
             match place {
                 Some(place) if place.length == 0 => {}
@@ -282,9 +295,10 @@ impl Rows {
         }
     }
 
-    fn read_row(&mut self, quotes: bool) -> Result<Option<Place>, String> {
+    fn read_row(&mut self, mut quotes: Option<Quotes>) -> Result<Option<Place>, String> {
         self.row.clear();
         let begin = self.offset;
+        let mut first_line = None;
         let mut ended = false;
         while !ended {
             let more = self
@@ -299,19 +313,33 @@ impl Rows {
             // What is longer than any row may be is counted, not kept.
             let room = (LONGEST_ROW + 1).saturating_sub(self.row.len());
             self.row.extend_from_slice(&more[..taken.min(room)]);
+            let open = quotes
+                .as_mut()
+                .is_some_and(|quotes| quotes.are_open_after(&more[..taken]));
             self.file.consume(taken);
             self.offset += taken as u64;
             let too_long = self.row.len() > LONGEST_ROW;
-            ended = line.is_some() && (too_long || !quotes || ends_row(&self.row));
+            ended = line.is_some() && (too_long || !open);
+            if line.is_some() && !ended {
+                first_line.get_or_insert(self.offset);
+            }
+        }
+        if let Some(end) = first_line
+            && (self.row.len() > LONGEST_ROW || !self.layout.is_row(without_end(&self.row)))
+        {
+            // A quote that is never closed, or closed by one that was meant to open: the rows behind are rows.
+            let back = i64::try_from(self.offset - end).unwrap_or(i64::MAX);
+            let sought = self.file.seek_relative(-back);
+            sought.map_err(|error| at(&self.path, &error))?;
+            self.offset = end;
+            self.row.truncate((end - begin) as usize);
         }
         let mut length = self.offset - begin;
         if length == 0 {
             return Ok(None);
         }
         if length as usize == self.row.len() {
-            while matches!(self.row.last(), Some(b'\n' | b'\r')) {
-                self.row.pop();
-            }
+            self.row.truncate(without_end(&self.row).len());
             length = self.row.len() as u64;
         }
         Ok(Some(Place {
@@ -319,6 +347,12 @@ impl Rows {
             length: u32::try_from(length).unwrap_or(u32::MAX),
         }))
     }
+}
+
+/// A row without the end of its line.
+fn without_end(row: &[u8]) -> &[u8] {
+    let last = row.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r'));
+    &row[..last.map_or(0, |last| last + 1)]
 }
 
 /// The list of what is wrong, for those who mend the source.
@@ -439,5 +473,66 @@ impl Progress {
             Some(all) => eprintln!("{done} of {all} rows {} ({rate:.0} a second)", self.what),
             None => eprintln!("{done} rows {} ({rate:.0} a second)", self.what),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests {
+    use super::*;
+
+    /// The rows of a source as they are read, and as they are read again by their places.
+    fn rows_of(source: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("source.csv");
+        fs::write(&path, source).unwrap();
+        let mut rows = Rows::open(&path).unwrap();
+        let mut read = Vec::new();
+        while let Some(place) = rows.next().unwrap() {
+            if place.length as usize <= LONGEST_ROW {
+                let from = place.offset as usize;
+                let again = &source.as_bytes()[from..from + place.length as usize];
+                assert_eq!(rows.row, again);
+            }
+            read.push(String::from_utf8_lossy(&rows.row).into_owned());
+        }
+        read
+    }
+
+    #[test]
+    fn a_stray_quote_spoils_its_own_row_only() {
+        let header = "number,sex,birth_date,family_name,given_name\n";
+        let long = format!("{}\n", "1,F,2,a,b".repeat(20_000));
+        for (rows, expected) in [
+            ("1,F,,a,b\r\n\r\n2,F,,a,b", &["1,F,,a,b", "2,F,,a,b"][..]),
+            (
+                "1,F,,\"a\n\n\"\"b\",c\n2,F,,a,b\n",
+                &["1,F,,\"a\n\n\"\"b\",c", "2,F,,a,b"],
+            ),
+            ("1,F,,a \"b,c\n2,F,,a,b\n", &["1,F,,a \"b,c", "2,F,,a,b"]),
+            (
+                "1,F,,\"a,b\n2,F,,a,b\n3,F,,a,b\n",
+                &["1,F,,\"a,b", "2,F,,a,b", "3,F,,a,b"],
+            ),
+            (
+                "1,F,,\"a,b\n2,F,,\"a,b\n3,F,,\"a\",b\n",
+                &["1,F,,\"a,b", "2,F,,\"a,b", "3,F,,\"a\",b"],
+            ),
+        ] {
+            assert_eq!(rows_of(&format!("{header}{rows}")), expected, "{rows}");
+            assert_eq!(rows_of(&format!("\u{FEFF}{header}{rows}")), expected);
+        }
+        // Too long before it ends: what comes behind is read all the same.
+        let open = format!("{header}1,F,,\"a,b\n{}", "2,F,,a,b\n".repeat(20_000));
+        assert_eq!(rows_of(&open).len(), 20_001);
+        let read = rows_of(&format!("{header}{long}2,F,,a,b\n"));
+        assert_eq!((read.len(), read[1].as_str()), (2, "2,F,,a,b"));
+    }
+
+    #[test]
+    fn objects_are_read_behind_a_byte_order_mark() {
+        let rows = "{\"number\":\"1\"}\n{\"number\":\"\"}\n";
+        assert_eq!(rows_of(&format!("\u{FEFF}{rows}")), rows_of(rows));
+        assert_eq!(rows_of(rows).len(), 2);
     }
 }

@@ -23,5 +23,5 @@ pub use alike::{Alike, Likeness};
 pub use import::{ImportError, Origin, Reconciliation, import};
 pub use profile::{ColumnProfile, Contradictions, Profile};
 pub use row::{Finding, Reason};
-pub use source::{Cells, Column, LONGEST_ROW, Layout, LayoutError, Place, ends_row};
+pub use source::{Cells, Column, LONGEST_ROW, Layout, LayoutError, Place, Quotes};
 pub use survey::{Plan, Survey};

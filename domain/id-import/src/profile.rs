@@ -103,6 +103,7 @@ impl Profile {
             | Reason::Date
             | Reason::Name(_)
             | Reason::Text
+            | Reason::Unprintable
             | Reason::Citizenship
             | Reason::CivilStatus
             | Reason::Unit

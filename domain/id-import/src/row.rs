@@ -4,7 +4,7 @@ use std::fmt;
 
 use id_registry::{
     Address, Citizenship, CivilStatus, Document, DocumentKind, LONGEST_TEXT, Name, NameError,
-    Names, NewPerson, NumberError, PersonalNumber, Rules, Sex, TakenOver, UnitCode,
+    Names, NewPerson, NumberError, PersonalNumber, Rules, Sex, TakenOver, UnitCode, is_printable,
 };
 use time::{Date, Month};
 
@@ -30,6 +30,7 @@ pub enum Reason {
     Future,
     Name(NameError),
     Text,
+    Unprintable,
     Citizenship,
     CivilStatus,
     Unit,
@@ -67,6 +68,7 @@ impl Reason {
             Self::Future => "in_the_future",
             Self::Name(_) => "not_a_name",
             Self::Text => "text_too_long",
+            Self::Unprintable => "unprintable",
             Self::Citizenship => "not_a_citizenship",
             Self::CivilStatus => "not_a_civil_status",
             Self::Unit => "unknown_unit",
@@ -104,6 +106,7 @@ impl fmt::Display for Reason {
             Self::Future => "the date is in the future",
             Self::Name(error) => return error.fmt(f),
             Self::Text => "the text is longer than 100 characters",
+            Self::Unprintable => "the text has characters that cannot be shown, or a letter in it was lost",
             Self::Citizenship => "a citizenship is three capital letters",
             Self::CivilStatus => "a civil status is single, married, divorced or widowed",
             Self::Unit => "the administrative tree has no such unit",
@@ -357,6 +360,7 @@ pub(crate) fn civil_status(cells: &Cells<'_>) -> Result<CivilStatus, Reason> {
 fn text<'c>(cells: &'c Cells<'_>, column: Column) -> Result<Option<&'c str>, Reason> {
     match cells.filled(column) {
         Some(text) if text.chars().count() > LONGEST_TEXT => Err(Reason::Text),
+        Some(text) if !is_printable(text) => Err(Reason::Unprintable),
         text => Ok(text),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::{Serialize, de};
 
 /// Longest row, in bytes. A longer one is kept out without being read.
 pub const LONGEST_ROW: usize = 64 * 1024;
@@ -263,6 +264,12 @@ impl Layout {
         }
     }
 
+    /// Whether a row has one value for each column.
+    #[must_use]
+    pub fn is_row(&self, row: &[u8]) -> bool {
+        self.cells(row).is_ok()
+    }
+
     pub(crate) fn cells<'a>(&self, row: &'a [u8]) -> Result<Cells<'a>, Unreadable> {
         let text = str::from_utf8(row).map_err(|_| Unreadable::Encoding)?;
         let mut cells = Cells([const { Cow::Borrowed("") }; Column::COUNT]);
@@ -277,10 +284,15 @@ impl Layout {
                 }
             }
             Self::Objects => {
-                let object: serde_json::Map<String, serde_json::Value> =
-                    serde_json::from_str(text).map_err(|_| Unreadable::Form)?;
-                for (name, value) in object {
+                let object: Object = serde_json::from_str(text).map_err(|_| Unreadable::Form)?;
+                let mut said = Vec::with_capacity(Column::COUNT);
+                for (name, value) in object.0 {
                     let column = Column::named(&name).ok_or(Unreadable::Form)?;
+                    // Whoever says a thing twice says nothing.
+                    if said.contains(&column) {
+                        return Err(Unreadable::Form);
+                    }
+                    said.push(column);
                     let value = match value {
                         serde_json::Value::Null => continue,
                         serde_json::Value::String(text) => text,
@@ -299,10 +311,79 @@ fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// Whether a row of CSV that was read up to an end of line ends there: not within quotes.
-#[must_use]
-pub fn ends_row(row: &[u8]) -> bool {
-    row.iter().filter(|byte| **byte == b'"').count() % 2 == 0
+/// The members of a JSON object, those of one name too.
+struct Object(Vec<(String, serde_json::Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object with at most one member for each column")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    if members.len() == Column::COUNT {
+                        return Err(de::Error::invalid_length(Column::COUNT + 1, &self));
+                    }
+                    members.push(member);
+                }
+                Ok(Object(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Where a row of CSV is that is read line by line. A quote counts only where a value begins or within a value that began
+/// with one (RFC 4180), so that a stray one spoils no other row.
+#[derive(Debug, Clone)]
+pub struct Quotes {
+    by: u8,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A value begins.
+    Begins,
+    /// Within a value without quotes, or behind one that was quoted.
+    Plain,
+    /// Within a quoted value.
+    Quoted,
+    /// At a quote within a quoted value: its end, or the first of two.
+    Quote,
+}
+
+impl Quotes {
+    /// At the beginning of a row.
+    #[must_use]
+    pub const fn new(by: u8) -> Self {
+        Self {
+            by,
+            state: State::Begins,
+        }
+    }
+
+    /// Reads on up to an end of line. Whether the row goes on behind it, as it is within a quoted value.
+    pub fn are_open_after(&mut self, line: &[u8]) -> bool {
+        for byte in line {
+            self.state = match (self.state, *byte) {
+                (State::Begins, b'"') | (State::Quote, b'"') => State::Quoted,
+                (State::Quoted, b'"') => State::Quote,
+                (State::Quoted, _) => State::Quoted,
+                (_, byte) if byte == self.by => State::Begins,
+                _ => State::Plain,
+            };
+        }
+        self.state == State::Quoted
+    }
 }
 
 /// The values of a row of CSV.
@@ -401,6 +482,30 @@ mod tests {
     }
 
     #[test]
+    fn a_row_goes_on_behind_a_line_only_within_a_quoted_value() {
+        for (line, open) in [
+            ("a,\"b\"\"c\"", false),
+            ("a,\"b", true),
+            ("a,\"b,\"\"", true),
+            ("a,\"b\"\"", true),
+            ("\"", true),
+            ("\"\"", false),
+            ("a \"b,c", false),
+            ("a\",\"b\"c\",d", false),
+        ] {
+            assert_eq!(
+                Quotes::new(b',').are_open_after(line.as_bytes()),
+                open,
+                "{line}"
+            );
+        }
+        let mut quotes = Quotes::new(b';');
+        assert!(quotes.are_open_after(b"a;\"b\n"));
+        assert!(quotes.are_open_after(b"\"\";c\n"));
+        assert!(!quotes.are_open_after(b"d\";e\n"));
+    }
+
+    #[test]
     fn an_object_a_line_says_the_same() {
         let header = Layout::of_header(HEADER).expect("a layout");
         let row = header
@@ -414,7 +519,13 @@ mod tests {
             .cells("7;F;;Асанов;аАйгүл;".as_bytes())
             .expect("cells");
         assert_ne!(other.digest(), row.digest());
-        for text in ["{}x", "[]", r#"{"nmber":1}"#, r#"{"number":[1]}"#] {
+        for text in [
+            "{}x",
+            "[]",
+            r#"{"nmber":1}"#,
+            r#"{"number":[1]}"#,
+            r#"{"number":1,"number":2}"#,
+        ] {
             assert_eq!(
                 Layout::Objects.cells(text.as_bytes()),
                 Err(Unreadable::Form)
@@ -431,7 +542,6 @@ mod tests {
         ] {
             assert_eq!(Layout::of_header(header.as_bytes()), Err(error));
         }
-        assert!(ends_row(b"a,\"b\"\"c\"") && !ends_row(b"a,\"b"));
         let every = Column::ALL.map(Column::name).join(",");
         assert!(Layout::of_header(every.as_bytes()).is_ok());
         for (place, column) in Column::ALL.into_iter().enumerate() {
