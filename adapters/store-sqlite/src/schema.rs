@@ -1,5 +1,7 @@
 //! The file, its settings and its schema.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +29,14 @@ const WAIT: Duration = Duration::from_secs(10);
 pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let failed =
         |error: rusqlite::Error| StoreError::Unavailable(format!("{}: {error}", path.display()));
+    // What is kept is personal: nobody else on the machine reads it. SQLite gives its journals the rights of the file. Only
+    // a new file is opened here, as closing one that SQLite has open would give up the locks of this process.
+    let new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    drop(new);
     let connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(WAIT).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -113,4 +123,31 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         )
         .map_err(failed)?;
     transaction.commit().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed test says where")]
+
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_and_its_journals_are_for_their_owner_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let connection = connect(&directory.path().join("register.sqlite")).unwrap();
+        connection
+            .execute_batch("CREATE TABLE person (number)")
+            .unwrap();
+        let files: Vec<_> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|file| file.unwrap())
+            .collect();
+        assert_eq!(files.len(), 3, "{files:?}");
+        for file in files {
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{file:?}");
+        }
+    }
 }
