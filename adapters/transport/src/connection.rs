@@ -230,6 +230,13 @@ impl Connection {
         }
     }
 
+    /// Since when it waits for its next request, if it does and was not told to end.
+    pub(crate) fn idle_since(&self) -> Option<u32> {
+        let waits = self.state.load(Ordering::Relaxed) == IDLE
+            && self.command.load(Ordering::Relaxed) == KEEP;
+        waits.then(|| self.since.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn finish_soon(&self) {
         if self
             .command

@@ -47,10 +47,12 @@ pub struct ServeLimits {
     pub body_timeout: Duration,
     /// Longest time that the client may refuse to take bytes of a response.
     pub write_timeout: Duration,
-    /// Connections beyond this number, or when fewer than 100 file handles are free, are closed at
-    /// once, unless `preference` says yes.
+    /// Beyond this number of connections, or when fewer than 100 file handles are free, the one that
+    /// waits longest for its next request gives way to a new one. If none waits the new one is closed
+    /// at once, unless `preference` says yes.
     pub max_connections: usize,
-    /// See [`Preference`]; preferred clients may take up to a tenth more connections.
+    /// See [`Preference`]; preferred clients, and those for which another gave way, may take up to a
+    /// tenth more connections.
     pub preference: Option<Preference>,
     /// How long requests under way may take to end after the shutdown began.
     pub shutdown_deadline: Duration,
@@ -221,6 +223,23 @@ impl Room {
         seats.taken.len() - 1
     }
 
+    /// Ends the connection that waits longest for its next request: somebody who keeps connections
+    /// open for nothing keeps nobody out. False if none waits.
+    fn one_gives_way(&self) -> bool {
+        let seats = self.seats();
+        let waiting = seats.taken.iter().flatten().filter_map(|connection| {
+            let since = connection.idle_since()?;
+            Some((since, connection))
+        });
+        match waiting.min_by_key(|(since, _)| *since) {
+            Some((_, connection)) => {
+                connection.finish_soon();
+                true
+            }
+            None => false,
+        }
+    }
+
     fn each(&self, act: impl Fn(&Connection)) {
         for connection in self.seats().taken.iter().flatten() {
             act(connection);
@@ -294,7 +313,8 @@ async fn serve<T, H, F>(
                     // The system hands out the lowest free handle, so a high one says that few are left.
                     let is_last = u64::try_from(stream.as_raw_fd())
                         .is_ok_and(|handle| handle.saturating_add(SPARE_FILES) >= files);
-                    if !admitted(room.open(), is_last, &limits, remote.ip()) {
+                    let gave_way = || room.one_gives_way();
+                    if !admitted(room.open(), is_last, &limits, remote.ip(), gave_way) {
                         tracing::warn!(%remote, "too many connections, closing this one");
                         continue;
                     }
@@ -339,15 +359,19 @@ async fn serve<T, H, F>(
     }
 }
 
-fn admitted(open: usize, few_files: bool, limits: &ServeLimits, address: IpAddr) -> bool {
+fn admitted(
+    open: usize,
+    few_files: bool,
+    limits: &ServeLimits,
+    address: IpAddr,
+    gave_way: impl FnOnce() -> bool,
+) -> bool {
     if open < limits.max_connections && !few_files {
         return true;
     }
+    let preferred = |preferred: &Preference| preferred(address);
     open < limits.max_connections + limits.max_connections / 10
-        && limits
-            .preference
-            .as_ref()
-            .is_some_and(|preferred| preferred(address))
+        && (gave_way() || limits.preference.as_ref().is_some_and(preferred))
 }
 
 async fn connection_task<H, F>(
@@ -575,13 +599,19 @@ mod tests {
         ] {
             let case = (open, few_files);
             assert_eq!(
-                admitted(open, few_files, &limits, known),
+                admitted(open, few_files, &limits, known, || false),
                 of_known,
                 "{case:?}"
             );
             assert_eq!(
-                admitted(open, few_files, &limits, stranger),
+                admitted(open, few_files, &limits, stranger, || false),
                 of_stranger,
+                "{case:?}"
+            );
+            // Where another gives way, a stranger is as good as anybody.
+            assert_eq!(
+                admitted(open, few_files, &limits, stranger, || true),
+                of_known,
                 "{case:?}"
             );
         }

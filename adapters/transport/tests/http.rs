@@ -261,8 +261,8 @@ async fn idle_connections_and_silent_bodies_are_ended() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_are_closed_except_preferred_ones() {
-    for preferred in [false, true] {
+async fn beyond_the_limit_an_idle_connection_gives_way_and_none_that_is_busy() {
+    for (busy, preferred) in [(false, false), (true, false), (true, true)] {
         let limits = ServeLimits {
             max_connections: 10,
             preference: Some(Arc::new(move |_| preferred)),
@@ -277,14 +277,26 @@ async fn connections_beyond_the_limit_are_closed_except_preferred_ones() {
                 .await
                 .unwrap();
             assert_ne!(socket.read(&mut [0; 1000]).await.unwrap(), 0);
+            if busy {
+                socket.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+            }
             held.push(socket);
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
         let mut one_more = TcpStream::connect(server.address).await.unwrap();
         let _ = one_more
             .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             .await;
         let read = one_more.read(&mut [0; 1000]).await.unwrap_or(0);
-        assert_eq!(read > 0, preferred);
+        assert_eq!(read > 0, !busy || preferred);
+        // The one that gave way ended without an answer to anything, and it alone.
+        let mut ended = 0;
+        for socket in &mut held {
+            let mut bytes = [0; 9];
+            let read = tokio::time::timeout(Duration::from_millis(20), socket.read(&mut bytes));
+            ended += usize::from(matches!(read.await, Ok(Ok(0))));
+        }
+        assert_eq!(ended, usize::from(!busy));
     }
 }
 
