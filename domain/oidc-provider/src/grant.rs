@@ -103,6 +103,18 @@ impl Request {
             RequestState::Under { since } => since + INTERACTION_LASTS,
         }
     }
+
+    /// From when on proofs of who it is count: the relying party may ask for a new one (`prompt=login`) or for one that
+    /// is no older than so much (`max_age`), for which one that the request itself brought about is good enough.
+    pub(crate) fn proofs_since(&self, now: OffsetDateTime) -> OffsetDateTime {
+        let begun = match self.state {
+            RequestState::Under { since } => since,
+            RequestState::Pushed => now,
+        };
+        let by_age = self.asked.max_age.map(|age| (now - age).min(begun));
+        let by_prompt = self.asked.prompt_login.then_some(begun);
+        by_age.max(by_prompt).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
 }
 
 impl Item for Request {
@@ -327,8 +339,8 @@ pub struct About {
     pub proved_at: OffsetDateTime,
     /// `nonce` of the request.
     pub nonce: Option<String>,
-    /// `sid`.
-    pub session: SessionId,
+    /// The session as this relying party knows it (`sid`).
+    pub sid: String,
     /// The scopes.
     pub scopes: BTreeSet<String>,
     /// The family.

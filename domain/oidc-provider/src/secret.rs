@@ -240,7 +240,7 @@ macro_rules! ids {
 ids! {
     /// An account. Random; says nothing about the person and is never shown to a relying party.
     AccountId,
-    /// A session, as ID tokens and logout tokens name it (`sid`). It opens nothing.
+    /// A session. It opens nothing, and relying parties know it by other names ([`crate::Provider::sid`]).
     SessionId,
     /// A relying party.
     ClientId,

@@ -72,8 +72,19 @@ impl Session {
     /// The proof that counts now: the highest that is fresh enough, of these the latest.
     #[must_use]
     pub fn best(&self, now: OffsetDateTime) -> Option<(&Authentication, Level)> {
+        self.best_since(now, self.begun_at)
+    }
+
+    /// The proof that counts now among those from a moment on: earlier ones do not lend their level to it.
+    #[must_use]
+    pub fn best_since(
+        &self,
+        now: OffsetDateTime,
+        since: OffsetDateTime,
+    ) -> Option<(&Authentication, Level)> {
         self.authentications
             .iter()
+            .filter(|proof| proof.at >= since)
             .map(|proof| {
                 let fresh = now < proof.at + HIGH_LASTS;
                 let level = if fresh {
@@ -159,7 +170,8 @@ impl Authenticated {
     /// # Errors
     /// The level is too low, or it waits after a recovery.
     pub fn may(&self, operation: Operation) -> Result<Permitted, Refusal> {
-        let unbound = self.account.person.is_none();
+        let unbound = self.account.person.is_none()
+            && self.account.proofing != crate::level::Proofing::TakenOver;
         let needed = if unbound && operation == Operation::ChangeRecovery {
             Level::Low
         } else {

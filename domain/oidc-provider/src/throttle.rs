@@ -50,6 +50,14 @@ impl Counted<'_> {
     }
 }
 
+/// No more attempts are taken.
+pub(crate) struct Full {
+    pub(crate) until: OffsetDateTime,
+    /// Whether it is the first attempt of its time that is not taken: only this one is worth an event, or a flood would
+    /// hide in somebody's list what else happened, and fill the database.
+    pub(crate) is_news: bool,
+}
+
 /// Attempts counted in a window of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Throttle {
@@ -69,19 +77,26 @@ impl Throttle {
         }
     }
 
-    /// Counts one more, if there is room; otherwise says until when there is none.
-    pub(crate) fn take(
-        &mut self,
-        counted: Counted<'_>,
-        now: OffsetDateTime,
-    ) -> Result<(), OffsetDateTime> {
+    /// Counts one more, if there is room; otherwise says until when there is none, and whether this is the first one too
+    /// many.
+    pub(crate) fn take(&mut self, counted: Counted<'_>, now: OffsetDateTime) -> Result<(), Full> {
         if now >= self.until {
             *self = Self::new(counted, now);
         }
-        if self.attempts >= counted.limit().0 {
-            return Err(self.until);
+        let most = counted.limit().0;
+        if self.attempts > most {
+            return Err(Full {
+                until: self.until,
+                is_news: false,
+            });
         }
         self.attempts += 1;
+        if self.attempts > most {
+            return Err(Full {
+                until: self.until,
+                is_news: true,
+            });
+        }
         Ok(())
     }
 }

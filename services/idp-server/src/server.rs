@@ -322,6 +322,7 @@ impl Server {
 
 fn limits() -> ServeLimits {
     ServeLimits {
+        handshake_timeout: Duration::from_secs(10),
         head_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
         shutdown_deadline: Duration::from_secs(5),

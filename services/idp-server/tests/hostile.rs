@@ -8,8 +8,8 @@ mod site;
 use std::time::{Duration, Instant};
 
 use common::*;
-use http::{StatusCode, header};
-use idp_server::oauth::SESSION_COOKIE;
+use http::{HeaderMap, Method, StatusCode, header};
+use idp_server::oauth::{Call, SESSION_COOKIE};
 use site::*;
 
 const RIGHT: &str = "correct+horse+battery";
@@ -197,4 +197,81 @@ async fn a_list_of_stolen_passwords_locks_out_nobody_but_itself() {
     })
     .await
     .unwrap();
+}
+
+#[test]
+fn a_click_answers_the_request_that_was_read() {
+    let site = Site::new();
+    let mut browser = site.persons_browser();
+    site.ask(&mut browser, &["openid"]);
+    let read = browser.get("/continue");
+    // Meanwhile another page sends this browser here with another request.
+    site.ask(&mut browser, &["openid", "number"]);
+    for decision in ["allow", "refuse"] {
+        let fields = format!(
+            "decision={decision}&scope-number=yes&request={}",
+            hidden(&read, "request")
+        );
+        let reply = browser.post("/consent", &fields);
+        assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+        assert!(reply.body().contains("Another service asks now"));
+        let who = site.provider.session(&site.session, now()).unwrap();
+        assert!(site.provider.consents(&who).unwrap().is_empty());
+        // What is asked now can be answered on the page that came.
+        assert!(reply.body().contains("scope-number"));
+        assert_ne!(hidden(&reply, "request"), hidden(&read, "request"));
+    }
+    let reply = browser.post("/consent", "decision=allow&scope-number=yes");
+    assert_eq!(reply.status(), StatusCode::FORBIDDEN);
+}
+
+#[test]
+fn a_card_does_not_become_the_way_to_an_account_that_somebody_left_open() {
+    let site = Site::new();
+    let pages = site.pages.with_cards_at("https://card.example");
+    let site = Site { pages, ..site };
+    let shows_card = |sent: &str| {
+        let query = sent.strip_prefix("https://card.example/card?").unwrap();
+        let headers = HeaderMap::new();
+        let call = Call {
+            method: &Method::GET,
+            path: "/card",
+            query,
+            headers: &headers,
+            body: "",
+            certificate: None,
+            now: now(),
+            seed: seed(),
+        };
+        let back = site.pages.card_shown(&call, Ok(number(20)));
+        sent_to(&back).strip_prefix(ISSUER).unwrap().to_owned()
+    };
+    let left_open = |browser: &mut Browser<'_>, name: &str| {
+        browser.get("/sign-in");
+        let reply = browser.post("/sign-up", &format!("address={name}%40example.kg"));
+        let (attempt, code) = (hidden(&reply, "attempt"), site.code());
+        browser.post("/sign-in/code", &format!("attempt={attempt}&code={code}"));
+        assert!(browser.get("/account").body().contains("Sign out"));
+    };
+    let is_his = |browser: &mut Browser<'_>| {
+        let page = browser.get("/account");
+        page.body().contains(number(20).as_str())
+    };
+    // Asked before the card is, and afterwards if it was not asked then.
+    let mut browser = site.browser();
+    let sent = sent_to(&browser.get("/sign-in/card")).to_owned();
+    left_open(&mut browser, "thief");
+    let page = browser.get("/sign-in/card");
+    assert_eq!(page.status(), StatusCode::OK);
+    assert!(page.body().contains("If somebody else signed in here"));
+    let reply = browser.get(&shows_card(&sent));
+    assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
+    assert!(!is_his(&mut browser));
+    // Whoever says that the account is theirs gets it.
+    let sent = sent_to(&browser.post("/sign-in/card", "")).to_owned();
+    assert_eq!(sent_to(&browser.get(&shows_card(&sent))), "/account");
+    assert!(is_his(&mut browser));
+    // To step up, nothing is asked.
+    let sent = sent_to(&browser.get("/sign-in/card")).to_owned();
+    assert_eq!(sent_to(&browser.get(&shows_card(&sent))), "/account");
 }

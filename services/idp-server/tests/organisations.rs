@@ -7,6 +7,7 @@ mod site;
 use common::*;
 use http::StatusCode;
 use id_registry::Theme;
+use idp_server::oauth::Reply;
 use oidc_provider::*;
 use site::*;
 
@@ -61,10 +62,14 @@ fn an_organisation_is_recorded_and_its_head_appoints_who_acts_for_it() {
         "/organisations?done"
     );
     assert!(clerk.get("/organisations").body().contains("Bakery"));
-    let consent = format!("decision=allow&subject={BAKERY}");
+    let consent = |page: &Reply| {
+        let request = hidden(page, "request");
+        format!("decision=allow&subject={BAKERY}&request={request}")
+    };
     site.ask(&mut clerk, &["openid"]);
-    assert!(clerk.get("/continue").body().contains(BAKERY));
-    assert!(sent_to(&clerk.post("/consent", &consent)).contains("&code="));
+    let page = clerk.get("/continue");
+    assert!(page.body().contains(BAKERY));
+    assert!(sent_to(&clerk.post("/consent", &consent(&page))).contains("&code="));
 
     let page = head.get("/organisations");
     let dismiss = format!("organisation={BAKERY}&id={}", hidden(&page, "id"));
@@ -73,7 +78,8 @@ fn an_organisation_is_recorded_and_its_head_appoints_who_acts_for_it() {
         "/organisations?done"
     );
     site.ask(&mut clerk, &["openid"]);
-    let page = clerk.post("/consent", &consent);
+    let page = clerk.get("/continue");
+    let page = clerk.post("/consent", &consent(&page));
     assert_eq!(page.status(), StatusCode::BAD_REQUEST);
     assert!(page.body().contains("You cannot act for them"));
 }

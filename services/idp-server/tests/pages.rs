@@ -148,7 +148,9 @@ fn a_person_shares_what_they_choose_or_nothing() {
         policy.contains("form-action 'self' https://bank.example;"),
         "{policy}"
     );
-    let reply = browser.post("/consent", "decision=allow&scope-profile=yes");
+    let answer = format!("request={}", hidden(&page, "request"));
+    let fields = format!("decision=allow&scope-profile=yes&{answer}");
+    let reply = browser.post("/consent", &fields);
     assert!(sent_to(&reply).starts_with(&format!("{REDIRECT}&code=")));
     let who = site.provider.session(&site.session, now()).unwrap();
     let consents = site.provider.consents(&who).unwrap();
@@ -161,11 +163,12 @@ fn a_person_shares_what_they_choose_or_nothing() {
             .contains("<strong>Bank</strong>")
     );
     // It is over: the same form again goes nowhere.
-    let reply = browser.post("/consent", "decision=allow");
+    let reply = browser.post("/consent", &fields);
     assert_eq!(reply.status(), StatusCode::BAD_REQUEST);
 
     site.ask(&mut browser, &["openid", "number"]);
-    let reply = browser.post("/consent", "decision=refuse");
+    let answer = hidden(&browser.get("/continue"), "request");
+    let reply = browser.post("/consent", &format!("decision=refuse&request={answer}"));
     assert!(sent_to(&reply).starts_with(&format!("{REDIRECT}&error=access_denied")));
     let reply = browser.post("/account/withdraw", &format!("id={}", site.bank));
     assert_eq!(sent_to(&reply), "/account?done");

@@ -104,6 +104,7 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
                 frame,
                 client: HOSTILE,
                 organisation: HOSTILE,
+                request: HOSTILE,
                 scopes: &scopes,
                 theme: Some("theme-health"),
                 represented: &["12345678901234".to_owned()],

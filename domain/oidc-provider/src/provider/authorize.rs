@@ -204,21 +204,14 @@ impl Provider {
         let Some(who) = who.filter(|who| who.account.tenant == client.tenant) else {
             return Ok(Step::SignIn { level });
         };
-        let proved = who.session.last_proof();
-        let since = match request.state {
-            RequestState::Under { since } => since,
-            RequestState::Pushed => now,
-        };
-        let too_old = asked
-            .max_age
-            .is_some_and(|age| now > proved + age && proved < since);
-        if too_old || (asked.prompt_login && proved < since) {
+        let since = request.proofs_since(now);
+        let Some((_, has)) = who.session.best_since(now, since) else {
             return Ok(Step::SignIn { level });
-        }
+        };
         if asked.scopes.iter().any(|scope| tells_who(scope)) && who.account.person.is_none() {
             return Ok(Step::Proofing);
         }
-        if who.session.level(now) < level {
+        if has < level {
             return Ok(Step::StepUp {
                 level,
                 reachable: who.account.reachable(),
@@ -307,7 +300,11 @@ impl Provider {
             self.remember(&mut changes, who, &client.id, scopes, now)?;
             let secret = seed.secret("code");
             let id = GrantId(seed.id("grant"));
-            let (level, amr) = reached(who, now);
+            let since = request.value.proofs_since(now);
+            let (proof, level) = who
+                .session
+                .best_since(now, since)
+                .ok_or(Refusal::NotSignedIn)?;
             let (subject, acting) = match represented {
                 Some((subject, acting)) => (subject, Some(acting)),
                 None => (account.value.id.clone(), None),
@@ -320,8 +317,8 @@ impl Provider {
                 session: who.session.id.clone(),
                 scopes: scopes.clone(),
                 level,
-                amr,
-                proved_at: who.session.last_proof(),
+                amr: texts(proof.factor.amr()),
+                proved_at: proof.at,
                 at: now,
                 nonce: asked.nonce.clone(),
                 redirect_uri: asked.redirect_uri.clone(),
@@ -432,21 +429,9 @@ pub(super) fn of_grant(kind: EventKind, grant: &Grant, now: OffsetDateTime) -> E
     }
 }
 
-/// Level and `amr` of a session now.
-pub(super) fn reached(who: &Authenticated, now: OffsetDateTime) -> (Level, Vec<String>) {
-    who.session
-        .best(now)
-        .map_or((Level::Low, Vec::new()), |(proof, level)| {
-            (
-                level,
-                proof
-                    .factor
-                    .amr()
-                    .iter()
-                    .map(|value| (*value).to_owned())
-                    .collect(),
-            )
-        })
+/// Values of `amr` as a family keeps them.
+pub(super) fn texts(values: &[&str]) -> Vec<String> {
+    values.iter().map(|value| (*value).to_owned()).collect()
 }
 
 /// Whether a client may ask for scopes.

@@ -60,7 +60,12 @@ pub struct Delivery {
 #[serde(tag = "for")]
 enum Purpose {
     /// After the right password; nobody's if there is no such account.
-    SignIn { account: AccountId },
+    SignIn {
+        account: AccountId,
+        /// The account's epoch: a freeze or recovery ends what was begun before.
+        #[serde(default)]
+        epoch: u64,
+    },
     /// For a new account.
     SignUp { address: String, tenant: Tenant },
     /// For a new address of an account.
@@ -132,13 +137,15 @@ impl Provider {
                 ],
             };
             if let Err(until) = self.count(&mut changes, counted, now)? {
-                let mut event =
-                    Event::new(EventKind::SignInThrottled, now).network(&origin.network);
-                if let Some(account) = &account {
-                    event = event.account(&account.value.id);
+                // Once in its time; see `count`.
+                if !changes.is_empty() {
+                    let mut event =
+                        Event::new(EventKind::SignInThrottled, now).network(&origin.network);
+                    if let Some(account) = &account {
+                        event = event.account(&account.value.id);
+                    }
+                    changes.event(event);
                 }
-                let mut changes = Changes::default();
-                changes.event(event);
                 return Ok(Decision::no(changes, Refusal::TooManyAttempts(until)));
             }
             let account = account.map(|account| account.value);
@@ -152,7 +159,8 @@ impl Provider {
         })
     }
 
-    /// Counts an attempt in each of these, if all have room.
+    /// Counts an attempt in each of these, if all have room. Otherwise nothing is counted, and the changes are empty but
+    /// where it is the first time.
     pub(super) fn count(
         &self,
         changes: &mut Changes,
@@ -163,15 +171,19 @@ impl Provider {
             let found = self.load::<Throttle>(&counted.key())?;
             match found {
                 Some(mut throttle) => {
-                    if let Err(until) = throttle.value.take(*counted, now) {
-                        return Ok(Err(until));
+                    if let Err(full) = throttle.value.take(*counted, now) {
+                        *changes = Changes::default();
+                        if full.is_news {
+                            changes.replace(&throttle)?;
+                        }
+                        return Ok(Err(full.until));
                     }
                     changes.replace(&throttle)?;
                 }
                 None => {
                     let mut throttle = Throttle::new(*counted, now);
-                    if let Err(until) = throttle.take(*counted, now) {
-                        return Ok(Err(until));
+                    if let Err(full) = throttle.take(*counted, now) {
+                        return Ok(Err(full.until));
                     }
                     changes.insert(&throttle)?;
                 }
@@ -216,6 +228,7 @@ impl Provider {
             let channel = account.value.channels.first().cloned();
             let purpose = Purpose::SignIn {
                 account: id.clone(),
+                epoch: account.value.epoch,
             };
             let sent = attempt(&mut changes, purpose, channel, now, seed)?;
             Ok(Decision::yes(changes, sent))
@@ -237,16 +250,21 @@ impl Provider {
         let address = email(address)?;
         self.decide(|| {
             let mut changes = Changes::default();
-            let counted = [Counted::Typed(&origin.network)];
+            // As for attempts at a password: nobody's letter box is filled, and nobody keeps others of a network out.
+            let login = LoginName::Email(address.clone(), tenant);
+            let place = format!("sign-up {}", login.key());
+            let counted = [
+                Counted::LoginFromNetwork(&place, &origin.network),
+                Counted::Login(&place),
+                Counted::Network(&origin.network),
+            ];
             if let Err(until) = self.count(&mut changes, &counted, now)? {
                 return Ok(Decision::no(
                     Changes::default(),
                     Refusal::TooManyAttempts(until),
                 ));
             }
-            let taken = self
-                .account_of(&LoginName::Email(address.clone(), tenant))?
-                .is_some();
+            let taken = self.account_of(&login)?.is_some();
             let channel = Channel {
                 kind: ChannelKind::Email,
                 address: address.clone(),
@@ -267,7 +285,7 @@ impl Provider {
     /// Begins to add an address.
     ///
     /// # Errors
-    /// The level is too low, the address is none, or there are too many.
+    /// The level is too low, the address is none, there are too many, or [`Refusal::TooManyAttempts`].
     pub fn begin_channel(
         &self,
         who: &Authenticated,
@@ -283,6 +301,14 @@ impl Provider {
         };
         self.decide(|| {
             let mut changes = Changes::default();
+            // A code goes to an address that may be anybody's.
+            let counted = [Counted::Typed(who.account.id.as_str())];
+            if let Err(until) = self.count(&mut changes, &counted, now)? {
+                return Ok(Decision::no(
+                    Changes::default(),
+                    Refusal::TooManyAttempts(until),
+                ));
+            }
             let channel = Channel {
                 kind,
                 address: address.clone(),
@@ -332,11 +358,17 @@ impl Provider {
             let sent = attempt.value.code.as_ref() == Some(&given);
             let printed = Secret::new(typed.as_str()).digest();
             let mut account = match &attempt.value.purpose {
-                Purpose::SignIn { account } | Purpose::Channel { account, .. } => {
+                Purpose::SignIn { account, .. } | Purpose::Channel { account, .. } => {
                     Some(self.account(account)?)
                 }
                 Purpose::SignUp { .. } => None,
             };
+            if let (Purpose::SignIn { epoch, .. }, Some(account)) =
+                (&attempt.value.purpose, &account)
+                && account.value.epoch != *epoch
+            {
+                return Err(Refusal::Over.into());
+            }
             let on_list = match (&attempt.value.purpose, &account) {
                 (Purpose::SignIn { .. }, Some(account)) => account
                     .value

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
-use super::authorize::check_scopes;
+use super::authorize::{check_scopes, texts};
 use super::sign_in::proof;
 use super::{Decision, Provider};
 use crate::account::Tenant;
@@ -459,11 +459,7 @@ impl Provider {
                 session,
                 scopes: scopes.clone(),
                 level: Level::Low,
-                amr: Factor::CrossDevice
-                    .amr()
-                    .iter()
-                    .map(|v| (*v).to_owned())
-                    .collect(),
+                amr: texts(Factor::CrossDevice.amr()),
                 proved_at,
                 at: now,
                 nonce: None,

@@ -266,6 +266,7 @@ impl Provider {
                     now,
                     seed,
                 )?;
+                self.tell_clients(&mut changes, &account.value.id, now)?;
                 account.value.recover(added, now);
                 account.value.card = false;
                 changes.event(Event::new(EventKind::RecoveryUsed, now).account(&account.value.id));
@@ -415,6 +416,7 @@ impl Provider {
             if !account.value.is_open() {
                 return Ok(Decision::yes(changes, ()));
             }
+            self.tell_clients(&mut changes, &account.value.id, by.now())?;
             account.value.freeze(way, by.now());
             changes.replace(&account)?;
             self.notify(

@@ -1,5 +1,8 @@
 //! What ends with a session, and who is told.
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -57,12 +60,12 @@ impl Provider {
         session: &SessionId,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
-        for mut grant in self.living_grants(account, now)? {
+        for mut grant in self.grants(account)? {
             if grant.value.session != *session {
                 continue;
             }
             self.tell(changes, &grant.value, now)?;
-            if !grant.value.scopes.contains("offline_access") {
+            if grant.value.lives(now) && !grant.value.scopes.contains("offline_access") {
                 grant.value.revoke(now);
                 changes.replace(&grant)?;
                 changes.event(
@@ -77,17 +80,34 @@ impl Provider {
         Ok(())
     }
 
-    /// Tells every relying party at which the account is signed in.
+    /// Tells every relying party at which the account may be signed in.
     pub(super) fn tell_clients(
         &self,
         changes: &mut Changes,
         account: &AccountId,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
-        for grant in self.living_grants(account, now)? {
-            self.tell(changes, &grant.value, now)?;
+        let epoch = self.account(account)?.value.epoch;
+        for grant in self.grants(account)? {
+            // What an earlier freeze or recovery ended was told then.
+            if grant.value.epoch == epoch {
+                self.tell(changes, &grant.value, now)?;
+            }
         }
         Ok(())
+    }
+
+    /// A session as a relying party knows it (`sid`): another one at each, so that no two find out by it that they have
+    /// the same person before them.
+    #[must_use]
+    pub fn sid(&self, client: &ClientId, session: &SessionId) -> String {
+        let mut context = hmac::Context::with_key(&self.subjects);
+        // Sectors of subjects are no longer than a registration allows.
+        context.update(&u64::MAX.to_be_bytes());
+        context.update(client.as_str().as_bytes());
+        context.update(b" ");
+        context.update(session.as_str().as_bytes());
+        URL_SAFE_NO_PAD.encode(&context.sign().as_ref()[..16])
     }
 
     /// Every family of tokens of whoever is signed in of which something may still be accepted, however many there are.
@@ -96,17 +116,25 @@ impl Provider {
         holder: &AccountId,
         now: OffsetDateTime,
     ) -> Result<Vec<Loaded<Grant>>, Failure> {
-        let mut living = Vec::new();
+        let mut grants = self.grants(holder)?;
+        grants.retain(|grant| grant.value.lives(now));
+        Ok(grants)
+    }
+
+    /// Every family of tokens of whoever is signed in, also those of which nothing is accepted any more: a relying party
+    /// that asked once who it is may go by that for as long as the session lasts.
+    fn grants(&self, holder: &AccountId) -> Result<Vec<Loaded<Grant>>, Failure> {
+        let mut grants = Vec::new();
         let mut after = String::new();
         loop {
             let by = By::OwnerAfter(holder.as_str(), &after);
             let page = port::list::<Grant>(self.store.as_ref(), by, PAGE)?;
             let last = page.last().map(|grant| grant.value.key());
             let is_full = page.len() == PAGE;
-            living.extend(page.into_iter().filter(|grant| grant.value.lives(now)));
+            grants.extend(page);
             match last {
                 Some(last) if is_full => after = last,
-                _ => return Ok(living),
+                _ => return Ok(grants),
             }
         }
     }

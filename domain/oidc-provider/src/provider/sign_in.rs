@@ -9,7 +9,7 @@ use super::support::NoticeKind;
 use super::{Decision, Provider};
 use crate::account::{Account, Login, LoginName, Passkey, Tenant};
 use crate::event::{Event, EventKind};
-use crate::level::{Factor, Level, Proofing};
+use crate::level::{Factor, Level, Operation, Proofing};
 use crate::port::{Changes, Item, Kind, Loaded};
 use crate::refusal::{Failure, Refusal};
 use crate::secret::{AccountId, CredentialId, Digest, Secret, Seed, SessionId, TokenKind};
@@ -160,7 +160,8 @@ impl Provider {
     }
 
     /// Signs in, or steps up the current session, by an identity card. The first time, the card also finds out who the
-    /// person is: an account is opened for the number, or the current one, which belonged to nobody, is bound to it.
+    /// person is: an account is opened for the number, or the current one, which belonged to nobody, is bound to it. Who
+    /// was proofed otherwise shows the card while signed in at the level high: from then on it is a way in.
     ///
     /// # Errors
     /// [`Refusal::WrongCredentials`] if the account does not have the card as a way in, [`Refusal::Frozen`],
@@ -186,6 +187,20 @@ impl Provider {
                     account.value.proofing,
                     Proofing::InPerson | Proofing::CardCertificate
                 );
+                if proofed
+                    && !account.value.card
+                    && self.may_add_card(&account.value, current, now)?
+                {
+                    account.value.card = true;
+                    changes.replace(&account)?;
+                    let kind = NoticeKind::WaysChanged;
+                    self.notify(&mut changes, &account.value, kind, now, seed)?;
+                    changes.event(
+                        Event::new(EventKind::CredentialAdded, now)
+                            .account(&account.value.id)
+                            .because("card"),
+                    );
+                }
                 if !account.value.card && (proofed || account.value.is_careful(now)) {
                     changes.event(
                         Event::new(EventKind::SignInFailed, now)
@@ -245,6 +260,25 @@ impl Provider {
             let proof = proof(Factor::Card, level, None, now);
             self.enter_new(changes, account, proof, origin, now, seed)
         })
+    }
+
+    /// Whether the current session adds the card of the account's own person as a way in, as it would a key.
+    fn may_add_card(
+        &self,
+        account: &Account,
+        current: Option<&Secret>,
+        now: OffsetDateTime,
+    ) -> Result<bool, Failure> {
+        let Some(token) = current.filter(|_| !account.is_careful(now)) else {
+            return Ok(false);
+        };
+        match self.session(token, now) {
+            Ok(who) => Ok(who.account.id == account.id
+                && who.account.epoch == account.epoch
+                && who.may(Operation::ChangeRecovery).is_ok()),
+            Err(Failure::Refused(_)) => Ok(false),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Begins a session for an account that this decision opens.

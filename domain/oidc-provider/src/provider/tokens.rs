@@ -400,7 +400,7 @@ impl Provider {
             amr: grant.amr.clone(),
             proved_at: grant.proved_at,
             nonce: grant.nonce.clone(),
-            session: grant.session.clone(),
+            sid: self.sid(&grant.client, &grant.session),
             scopes: scopes.clone(),
             grant: GrantId(grant.id.0.clone()),
             client: grant.client.clone(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::{Method, Request};
 use jose::Jws;
 use oauth2::{ErrorCode, OauthError, Parameters, answer_uri};
-use oidc_provider::{Client, ClientId, Failure, Logout, Refusal};
+use oidc_provider::{Authenticated, Client, ClientId, Failure, Logout, Refusal};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use tokio::task::JoinSet;
@@ -25,7 +25,7 @@ const ROUND: usize = 5000;
 /// What an ID token of ours says, however old it is.
 struct Hint {
     client: String,
-    session: String,
+    sid: String,
 }
 
 impl Oauth {
@@ -43,9 +43,30 @@ impl Oauth {
         let after = self.after_logout(&parameters, hint.as_ref())?;
         let who = self.who(call);
         // Only a relying party of this very session signs out without asking: anybody else could be any page.
+        let is_its = |who: &Authenticated, hint: &Hint| {
+            let client = ClientId::new(hint.client.as_str());
+            self.provider.sid(&client, &who.session().id) == hint.sid
+        };
         match (&who, &hint) {
-            (None, _) => {}
-            (Some(who), Some(hint)) if who.session().id.as_str() == hint.session => {
+            // Browsers send this site's cookies with another site's link, not with its form (SameSite=Lax).
+            (None, _) if *call.method == Method::POST => {
+                let names = [
+                    "id_token_hint",
+                    "client_id",
+                    "post_logout_redirect_uri",
+                    "state",
+                ];
+                let again: Vec<(&str, &str)> = names
+                    .into_iter()
+                    .filter_map(|name| Some((name, parameters.get(name)?)))
+                    .collect();
+                let again = format!("/oauth2/logout?{}", oauth2::form(&again));
+                return Ok(reply::redirect(&again));
+            }
+            (None, _) => {
+                return Ok(reply::redirect(after.as_deref().unwrap_or("/")));
+            }
+            (Some(who), Some(hint)) if is_its(who, hint) => {
                 match self.provider.end_session(who, &who.session().id) {
                     Ok(()) | Err(Failure::Refused(Refusal::Nothing)) => {}
                     Err(failure) => return Err(failed(failure)),
@@ -110,8 +131,8 @@ impl Oauth {
         let claims: Value = serde_json::from_slice(verified.payload()).map_err(|_| refuse())?;
         let claim = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
         match (claim("iss"), claim("aud"), claim("sid")) {
-            (Some(issuer), Some(client), Some(session)) if issuer == self.issuer => {
-                Ok(Hint { client, session })
+            (Some(issuer), Some(client), Some(sid)) if issuer == self.issuer => {
+                Ok(Hint { client, sid })
             }
             _ => Err(refuse()),
         }
@@ -131,7 +152,7 @@ impl Oauth {
             "iss": self.issuer,
             "aud": logout.client.as_str(),
             "sub": logout.subject,
-            "sid": logout.session.as_str(),
+            "sid": self.provider.sid(&logout.client, &logout.session),
             "iat": now.unix_timestamp(),
             "exp": (now + LOGOUT_TOKEN_LASTS).unix_timestamp(),
             "jti": id,

@@ -49,7 +49,11 @@ impl Oauth {
         if let Some(number) = organisation.filter(|_| about.scopes.contains("number")) {
             claims.insert("organisation".to_owned(), number.as_str().into());
         }
-        if let Some(actor) = actor(about) {
+        if let Some(mut actor) = actor(about) {
+            let person = about.acting_person.as_ref();
+            if let Some(number) = person.filter(|_| about.scopes.contains("number")) {
+                actor["number"] = number.as_str().into();
+            }
             claims.insert("act".to_owned(), actor);
         }
         for (name, value) in [("email", &about.email), ("phone_number", &about.phone)] {

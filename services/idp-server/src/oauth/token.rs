@@ -89,7 +89,7 @@ impl Oauth {
             "auth_time": about.proved_at.unix_timestamp(),
             "acr": about.level.acr(),
             "amr": about.amr,
-            "sid": about.session.as_str(),
+            "sid": about.sid,
             "at_hash": id_token_hash(access),
         });
         if let Some(nonce) = &about.nonce {
@@ -112,16 +112,11 @@ impl Oauth {
     }
 }
 
-/// Who acts for the subject (RFC 8693 section 4.1), in which theme.
+/// Who acts for the subject (RFC 8693 section 4.1), in which theme. Not by number: ID tokens stand in addresses
+/// (`id_token_hint`).
 pub(super) fn actor(about: &About) -> Option<Value> {
     let actor = about.actor.as_ref()?;
     let mut act = json!({ "sub": actor });
-    if let Some(person) = about
-        .acting_person
-        .filter(|_| about.scopes.contains("number"))
-    {
-        act["number"] = person.as_str().into();
-    }
     if let Some(theme) = about
         .theme
         .and_then(|theme| serde_json::to_value(theme).ok())

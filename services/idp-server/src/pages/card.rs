@@ -10,7 +10,7 @@ use id_registry::PersonalNumber;
 use oauth2::Parameters;
 use oidc_provider::{CardHolder, Refusal, Secret};
 use serde::{Deserialize, Serialize};
-use web_ui::{see_other, set_cookie};
+use web_ui::{ConfirmPage, see_other, set_cookie};
 
 use super::{Pages, Problem, Reply, Visit, field};
 use crate::card::CardError;
@@ -20,6 +20,8 @@ use crate::oauth::Call;
 const CARD_COOKIE: &str = "__Host-card";
 /// How long it may take, in seconds.
 const CARD_TAKES: u32 = 300;
+/// How the cookie begins where the person wants the account to be the card's holder's.
+const BINDS: &str = "binds-";
 /// Where the card is asked for, at the other address.
 pub const CARD_PATH: &str = "/card";
 
@@ -31,13 +33,41 @@ struct Shown {
     number: Option<PersonalNumber>,
 }
 
+/// Whether somebody is signed in whose account belongs to nobody yet.
+fn is_unbound(visit: &Visit<'_>) -> bool {
+    let who = visit.who.as_ref();
+    who.is_some_and(|who| who.account().person.is_none())
+}
+
 impl Pages {
-    /// Sends the browser to show its card.
-    pub(super) fn ask_for_card(&self, _: &Visit<'_>) -> Result<Reply, Problem> {
+    /// Sends the browser to show its card. Whose account belongs to nobody yet is asked first: the card would make it its
+    /// holder's, and somebody else may have left it open in this browser.
+    pub(super) fn ask_for_card(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
+        if !is_unbound(visit) {
+            return self.sent_to_card("");
+        }
+        let page = ConfirmPage {
+            frame: self.frame(visit, None),
+            title: "card-bind-title",
+            text: "card-bind-text",
+            button: "card-bind-button",
+            action: "/sign-in/card",
+            grave: false,
+            back: ("/sign-out", "sign-out-title"),
+        };
+        Ok(Self::page(visit, StatusCode::OK, &page))
+    }
+
+    /// The person said that the account is to be the card's holder's.
+    pub(super) fn ask_for_card_to_bind(&self) -> Result<Reply, Problem> {
+        self.sent_to_card(BINDS)
+    }
+
+    fn sent_to_card(&self, purpose: &str) -> Result<Reply, Problem> {
         let address = self.card_address.as_ref().ok_or(Problem::Form)?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|_| Problem::Text("failed-text"))?;
-        let secret = jose::to_base64url(&random);
+        let secret = format!("{purpose}{}", jose::to_base64url(&random));
         let attempt = jose::sha256_base64url(secret.as_bytes());
         let mut reply = see_other(&format!("{address}{CARD_PATH}?attempt={attempt}"));
         set_cookie(&mut reply, CARD_COOKIE, &secret, Some(CARD_TAKES));
@@ -87,6 +117,9 @@ impl Pages {
         let Some(number) = shown.number else {
             return Ok(self.sign_in_page(visit, StatusCode::BAD_REQUEST, Some("error-card")));
         };
+        if is_unbound(visit) && !secret.expose().starts_with(BINDS) {
+            return Err(Refusal::Over.into());
+        }
         let card = CardHolder {
             number,
             tenant: self.tenant,

@@ -177,7 +177,9 @@ impl Problem {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Busy | Self::Failure(Failure::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Failure(Failure::Store(_)) | Self::Text("failed-text") => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Form => StatusCode::FORBIDDEN,
             Self::Failure(Failure::Refused(Refusal::TooManyAttempts(_))) => {
                 StatusCode::TOO_MANY_REQUESTS
@@ -541,6 +543,7 @@ impl Pages {
         let form = visit.form(self.oauth.issuer())?;
         match visit.call.path {
             "/sign-in/options" => self.ask_for_key(visit),
+            "/sign-in/card" => self.ask_for_card_to_bind(),
             "/sign-in/passkey" => self.sign_in_with_key(visit, &form),
             "/sign-in/password" => self.sign_in_with_password(visit, &form),
             "/sign-in/code" => self.sign_in_with_code(visit, &form),

@@ -323,7 +323,7 @@ impl Pages {
         scopes: &BTreeSet<String>,
         error: Option<&str>,
     ) -> Result<Reply, Problem> {
-        let Some((_, asking)) = &visit.asking else {
+        let Some((token, asking)) = &visit.asking else {
             return Ok(see_other("/account"));
         };
         let form = &asking.client.form;
@@ -347,10 +347,12 @@ impl Pages {
             }
             None => Vec::new(),
         };
+        let request = token.digest();
         let page = ConsentPage {
             frame: self.frame(visit, error),
             client: &Self::asking_name(visit).unwrap_or_default(),
             organisation: &form.organisation,
+            request: request.as_str(),
             scopes: &scopes,
             theme: form.theme.map(theme_text),
             represented: &represented,
@@ -385,6 +387,10 @@ impl Pages {
     pub(super) fn consent(&self, visit: &Visit<'_>, form: &Parameters) -> Result<Reply, Problem> {
         let (token, asking) = visit.asking.as_ref().ok_or(Refusal::Over)?;
         let who = visit.who()?;
+        // Another page may have brought another request into this browser since: what was read is what is answered.
+        if field(form, "request")? != token.digest().as_str() {
+            return self.consent_again(visit, &asking.step, "error-other-request");
+        }
         if field(form, "decision")? != "allow" {
             let answer = self
                 .oauth

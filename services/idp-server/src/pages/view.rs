@@ -84,6 +84,8 @@ pub struct ConsentPage<'a> {
     pub client: &'a str,
     /// Who answers for it.
     pub organisation: &'a str,
+    /// Which request is answered.
+    pub request: &'a str,
     /// What it asks for.
     pub scopes: &'a [ScopeRow],
     /// Key of the theme in which people may act for others there.
