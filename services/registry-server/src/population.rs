@@ -220,7 +220,11 @@ impl Inner {
             _ => Vec::new(),
         };
         if !verdicts.is_empty() {
-            return match locked.filter(|_| verdicts.iter().any(|(_, yes)| *yes)) {
+            // That a number is locked is told whatever the verdict is: told only with a yes, it would be the yes.
+            let viewer = Viewer::Client(&client.grant);
+            let seen = record.as_ref();
+            let seen = seen.is_some_and(|record| View::of(viewer, record, today).is_some());
+            return match locked.filter(|_| seen) {
                 Some(purpose) => Err(Refusal::Locked(purpose)),
                 None => Ok(Answer::Record(
                     verdicts

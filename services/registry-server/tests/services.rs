@@ -324,6 +324,21 @@ fn acts_are_seen_at_once_in_every_service() {
     assert_eq!(get(&running, &path, SOCIAL).status, 200);
     let for_credit = SOCIAL.replace("benefit", "credit");
     assert_eq!(get(&running, &path, &for_credit).status, 409);
+    // Whether given data are right is not told either, nor by the manner of not telling it.
+    let his = Population::demonstration().person(4).expect("the father");
+    for family in [his.family_name.cyrillic.as_str(), "Башкача"] {
+        let given = format!(
+            "{{\"number\":\"{father}\",\"familyName\":\"{family}\",\"givenName\":\"{}\"}}",
+            his.given_name.cyrillic
+        );
+        let verdict = ask(
+            running.address,
+            "POST /population/verifications",
+            XROAD,
+            given.as_bytes(),
+        );
+        assert_eq!(verdict.status, 409, "{}", verdict.text());
+    }
 
     // A protected witness is nobody, in every service and in the same words.
     let protect = |person, kind| Event::Protection {
