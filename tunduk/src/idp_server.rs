@@ -30,6 +30,7 @@ use transport::{
     raise_file_limit,
 };
 
+use crate::events::EventsArguments;
 use crate::idp_accounts::AccountAction;
 use crate::idp_operator::{ClientAction, OfficerAction, SandboxAction};
 use crate::serving::{identity, in_file};
@@ -84,6 +85,8 @@ enum Action {
     /// Test people
     #[command(subcommand)]
     Sandbox(SandboxAction),
+    /// Print what happened, one JSON object a line (docs/events.md)
+    Events(EventsArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -145,6 +148,14 @@ pub async fn run(
             let config = action.config().to_owned();
             beside(&config, move |provider, tenant| {
                 action.run(provider, tenant)
+            })
+            .await
+        }
+        Action::Events(events) => {
+            let config = events.config().to_owned();
+            beside(&config, move |provider, _| {
+                events.print(|place, most| provider.events_after(place, most).map_err(text))?;
+                Ok(String::new())
             })
             .await
         }

@@ -25,6 +25,7 @@ use transport::{
 };
 use zeroize::Zeroizing;
 
+use crate::events::EventsArguments;
 use crate::serving::{self, in_file};
 
 /// The service's file in the state directory.
@@ -64,6 +65,8 @@ enum Action {
     /// Those who serve people at desks
     #[command(subcommand)]
     Officer(OfficerAction),
+    /// Print what happened, one JSON object a line (docs/events.md)
+    Events(EventsArguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -128,6 +131,12 @@ pub async fn run(
         Action::Run(_) => Ok(String::new()),
         Action::Key(KeyAction::Create(file)) => create_keys(&file.read()?),
         Action::Officer(action) => officer(action),
+        Action::Events(events) => {
+            let settings = SigningServerSettings::read(events.config()).map_err(text)?;
+            let signing = signing(&settings)?;
+            events.print(|place, most| signing.published_after(place, most).map_err(text))?;
+            Ok(String::new())
+        }
     })
     .await
     .map_err(text)??;

@@ -64,13 +64,15 @@ macro_rules! statements {
                 $prefix,
                 "_commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
             ),
+            // Each half ends by itself, so that a page costs the same however long somebody's past is.
             events_of: concat!(
-                "SELECT id, body FROM ",
+                "(SELECT id, body FROM ",
                 $prefix,
-                "_event WHERE account = $1 \
-                 UNION SELECT id, body FROM ",
+                "_event WHERE account = $1 AND id < $2 ORDER BY id DESC LIMIT $3) \
+                 UNION ALL (SELECT id, body FROM ",
                 $prefix,
-                "_event WHERE actor = $1 ORDER BY id DESC LIMIT $2"
+                "_event WHERE actor = $1 AND account IS DISTINCT FROM $1 AND id < $2 \
+                 ORDER BY id DESC LIMIT $3) ORDER BY id DESC LIMIT $3"
             ),
             last_event: concat!("SELECT coalesce(max(id), 0) FROM ", $prefix, "_event"),
             events_after: concat!(
@@ -311,9 +313,15 @@ impl<D: Kept> Store for PostgresItems<D> {
         .map(|_| ())
     }
 
-    fn events_of(&self, person: &str, most: usize) -> Result<Vec<D::Event>, StoreError> {
-        let rows = self.query(D::STATEMENTS.events_of, &[&person, &count(most)])?;
-        rows.iter().map(|row| event(row.get(1))).collect()
+    fn events_of(
+        &self,
+        person: &str,
+        before: Option<EventPlace>,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, D::Event)>, StoreError> {
+        let before = before.map_or(i64::MAX, |place| integer(place.0));
+        let rows = self.query(D::STATEMENTS.events_of, &[&person, &before, &count(most)])?;
+        rows.iter().map(placed).collect()
     }
 
     fn events_after(
@@ -334,9 +342,7 @@ impl<D: Kept> Store for PostgresItems<D> {
             D::STATEMENTS.events_after,
             &[&integer(place.0), &last, &count(most)],
         )?;
-        rows.iter()
-            .map(|row| Ok((EventPlace(unsigned(row.get(0))), event(row.get(1))?)))
-            .collect()
+        rows.iter().map(placed).collect()
     }
 
     fn forget(
@@ -376,8 +382,10 @@ fn stored(row: &Row) -> Stored {
     }
 }
 
-fn event<E: items::Event>(body: &str) -> Result<E, StoreError> {
-    serde_json::from_str(body).map_err(|error| StoreError::Unreadable(format!("an event: {error}")))
+fn placed<E: items::Event>(row: &Row) -> Result<(EventPlace, E), StoreError> {
+    let event = serde_json::from_str(row.get(1))
+        .map_err(|error| StoreError::Unreadable(format!("an event: {error}")))?;
+    Ok((EventPlace(unsigned(row.get(0))), event))
 }
 
 fn microseconds(at: OffsetDateTime) -> i64 {

@@ -124,6 +124,26 @@ impl<D: Kept> SqliteItems<D> {
     ) -> Result<T, StoreError> {
         self.readers.read(work).map_err(failed)
     }
+
+    /// The events that a query gives with their places.
+    fn events(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<(EventPlace, D::Event)>, StoreError> {
+        let rows = self.read(|connection| {
+            connection
+                .prepare_cached(sql)?
+                .query_map(values, |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect::<rusqlite::Result<Vec<(i64, String)>>>()
+        })?;
+        rows.iter()
+            .map(|(id, body)| {
+                let place = u64::try_from(*id).unwrap_or_default();
+                Ok((EventPlace(place), event(body)?))
+            })
+            .collect()
+    }
 }
 
 impl<D: Kept> Drop for SqliteItems<D> {
@@ -187,17 +207,20 @@ impl<D: Kept> Store for SqliteItems<D> {
         self.work(Work::Commit(changes.clone()))
     }
 
-    fn events_of(&self, person: &str, most: usize) -> Result<Vec<D::Event>, StoreError> {
-        let bodies = self.read(|connection| {
-            connection
-                .prepare_cached(
-                    "SELECT id, body FROM event WHERE account = ?1 \
-                     UNION SELECT id, body FROM event WHERE actor = ?1 ORDER BY id DESC LIMIT ?2",
-                )?
-                .query_map(params![person, count(most)], |row| row.get(1))?
-                .collect::<rusqlite::Result<Vec<String>>>()
-        })?;
-        bodies.iter().map(|body| event(body)).collect()
+    fn events_of(
+        &self,
+        person: &str,
+        before: Option<EventPlace>,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, D::Event)>, StoreError> {
+        // Each half ends by itself, so that a page costs the same however long somebody's past is.
+        let sql = "SELECT * FROM (SELECT id, body FROM event WHERE account = ?1 AND id < ?2 \
+                   ORDER BY id DESC LIMIT ?3) \
+                   UNION ALL SELECT * FROM (SELECT id, body FROM event \
+                   WHERE actor = ?1 AND account IS NOT ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3) \
+                   ORDER BY id DESC LIMIT ?3";
+        let before = before.map_or(i64::MAX, integer);
+        self.events(sql, params![person, before, count(most)])
     }
 
     fn events_after(
@@ -205,21 +228,10 @@ impl<D: Kept> Store for SqliteItems<D> {
         place: EventPlace,
         most: usize,
     ) -> Result<Vec<(EventPlace, D::Event)>, StoreError> {
-        let after = i64::try_from(place.0).unwrap_or(i64::MAX);
-        let rows = self.read(|connection| {
-            connection
-                .prepare_cached("SELECT id, body FROM event WHERE id > ? ORDER BY id LIMIT ?")?
-                .query_map(params![after, count(most)], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?
-                .collect::<rusqlite::Result<Vec<(i64, String)>>>()
-        })?;
-        rows.iter()
-            .map(|(id, body)| {
-                let place = u64::try_from(*id).unwrap_or_default();
-                Ok((EventPlace(place), event(body)?))
-            })
-            .collect()
+        self.events(
+            "SELECT id, body FROM event WHERE id > ? ORDER BY id LIMIT ?",
+            params![integer(place), count(most)],
+        )
     }
 
     fn forget(
@@ -449,6 +461,10 @@ fn unavailable(error: rusqlite::Error) -> StoreError {
 
 fn microseconds(at: OffsetDateTime) -> i64 {
     i64::try_from(at.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX)
+}
+
+fn integer(place: EventPlace) -> i64 {
+    i64::try_from(place.0).unwrap_or(i64::MAX)
 }
 
 fn count(most: usize) -> i64 {

@@ -41,9 +41,33 @@ fn attribute<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// Whether an address tells of a person: it holds what may be a person's number, an address for mail, or letters that only
+/// names and texts have. Addresses stay in histories, logs and what other sites are told.
+#[must_use]
+pub fn tells_of_a_person(address: &str) -> bool {
+    let number = |word: &str| word.len() == 14 && word.bytes().all(|byte| byte.is_ascii_digit());
+    // `@` and the first bytes of Cyrillic letters, as they stand in addresses.
+    let encoded = ["@", "%40", "%D0", "%D1", "%d0", "%d1"];
+    !address.is_ascii()
+        || encoded.iter().any(|part| address.contains(part))
+        || address
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .any(number)
+}
+
+/// The addresses in a page, of links, forms and pictures, that tell of a person.
+#[must_use]
+pub fn telling_addresses(html: &str) -> Vec<&str> {
+    ["href", "action", "src", "formaction", "data-options"]
+        .into_iter()
+        .flat_map(|name| attribute(html, name))
+        .filter(|address| !address.starts_with("data:") && tells_of_a_person(address))
+        .collect()
+}
+
 /// What is wrong with a page in a language, whose forms carry the token `csrf`: language and heading, texts that show
 /// as their keys, inline code, forms without the token or with another method, fields without a label, ids that are
-/// there twice or nowhere, and what keeps people from pasting or filling in (WCAG 2.2: 1.3.1, 2.4.2, 3.1.1, 3.3.2, 3.3.8).
+/// there twice or nowhere, addresses that tell of a person, and what keeps people from pasting or filling in (WCAG 2.2: 1.3.1, 2.4.2, 3.1.1, 3.3.2, 3.3.8).
 #[must_use]
 pub fn faults(html: &str, language: Language, csrf: &str, site: Sources) -> Vec<String> {
     let mut faults = Vec::new();
@@ -91,6 +115,9 @@ pub fn faults(html: &str, language: Language, csrf: &str, site: Sources) -> Vec<
         tokens == posts,
         format!("{posts} forms, {tokens} with the token"),
     );
+    for address in telling_addresses(html) {
+        check(false, format!("an address tells of a person: {address}"));
+    }
     let ids = attribute(html, "id");
     let unique: BTreeSet<_> = ids.iter().collect();
     check(

@@ -20,7 +20,7 @@ mod frame;
 mod text;
 mod visitor;
 
-pub use check::{faults, text_faults};
+pub use check::{faults, telling_addresses, tells_of_a_person, text_faults};
 pub use frame::{ConfirmPage, Frame, MessagePage, Page};
 pub use text::{Language, Sources, TextError, Texts};
 pub use visitor::{NoRandomness, Visitor, asset, bare, cookie, page_policy, see_other, set_cookie};

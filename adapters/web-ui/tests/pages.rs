@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a failed test says where")]
 
 use web_ui::{
-    ConfirmPage, Frame, Language, MessagePage, Page, Sources, Texts, faults, text_faults,
+    ConfirmPage, Frame, Language, MessagePage, Page, Sources, Texts, faults, telling_addresses,
+    tells_of_a_person, text_faults,
 };
 
 const SITE: Sources = Sources {
@@ -127,4 +128,32 @@ fn languages_are_chosen_as_browsers_ask() {
     assert_eq!(Language::accepted("*"), Language::Kyrgyz);
     assert_eq!(Language::accepted(""), Language::Kyrgyz);
     assert_eq!(Language::accepted("ёё,ru"), Language::Russian);
+}
+
+#[test]
+fn addresses_tell_of_nobody() {
+    for address in [
+        "/account/events?before=1234567",
+        "/contract/0123456789abcdef20101199012345ab",
+        "https://bank.example/back?code=21705199000003x&iss=https%3A%2F%2Fid.example",
+    ] {
+        assert!(!tells_of_a_person(address), "{address}");
+    }
+    for address in [
+        "/desk/20101199012345",
+        "/desk?number=20101199012345&x",
+        "/x?mail=a%40b.kg",
+        "mailto:a@b.kg",
+        "/x/%D0%90",
+        "/Асан",
+    ] {
+        assert!(tells_of_a_person(address), "{address}");
+        let html = format!("<a href=\"/\">x</a><a class=\"y\" href=\"{address}\">x</a>");
+        assert_eq!(telling_addresses(&html), [address]);
+        let wrong = faults(&html, Language::English, "", SITE);
+        assert!(
+            wrong.iter().any(|fault| fault.contains(address)),
+            "{wrong:?}"
+        );
+    }
 }

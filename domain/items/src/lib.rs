@@ -136,11 +136,16 @@ pub trait Store: Send + Sync {
     /// See [`StoreError`]; then nothing changed.
     fn commit(&self, changes: &Changes<Self::Kind, Self::Event>) -> Result<(), StoreError>;
 
-    /// What happened to somebody or was done by them, the latest first.
+    /// What happened to somebody or was done by them, the latest first; before a place, or up to now.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn events_of(&self, person: &str, most: usize) -> Result<Vec<Self::Event>, StoreError>;
+    fn events_of(
+        &self,
+        person: &str,
+        before: Option<EventPlace>,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Self::Event)>, StoreError>;
 
     /// What happened after a place, in order. No event ever appears before one that was already given.
     ///

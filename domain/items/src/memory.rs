@@ -151,15 +151,21 @@ impl<K: Kind, E: Event> Store for Memory<K, E> {
         Ok(())
     }
 
-    fn events_of(&self, person: &str, most: usize) -> Result<Vec<E>, StoreError> {
+    fn events_of(
+        &self,
+        person: &str,
+        before: Option<EventPlace>,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, E)>, StoreError> {
         Ok(self
             .inside()
             .events
             .iter()
             .rev()
+            .filter(|(at, _)| before.is_none_or(|before| *at < before))
             .filter(|(_, event)| event.people().contains(&Some(person)))
             .take(most)
-            .map(|(_, event)| event.clone())
+            .cloned()
             .collect())
     }
 

@@ -97,7 +97,7 @@ fn all_or_nothing_and_only_as_it_was_read() {
     let found = load::<Ball>(&room, "red").unwrap().unwrap();
     assert_eq!(found.value.holder, "emil");
     assert!(load::<Ball>(&room, "blue").unwrap().is_some());
-    assert_eq!(room.events_of("asel", 9).unwrap(), []);
+    assert_eq!(room.events_of("asel", None, 9).unwrap(), []);
 
     // What a decision rests on counts as much as what it changes.
     let mut changes = Changes::default();

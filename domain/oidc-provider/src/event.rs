@@ -1,7 +1,7 @@
 //! What happened: one schema for the person's list of sign-ins, for officers with a ground, and for monitoring.
 //!
 //! An event holds identifiers that say nothing about the person, and never a number, name, address, secret or text
-//! that somebody typed.
+//! that somebody typed, but for an office and the number of a decision, both typed by officers.
 
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
@@ -167,6 +167,9 @@ pub struct Event {
     /// Why, in a word that this program has fixed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// The number of the decision on which somebody's events were read.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reference: Option<String>,
 }
 
 impl Event {
@@ -185,6 +188,7 @@ impl Event {
             level: None,
             network: None,
             reason: None,
+            reference: None,
         }
     }
 

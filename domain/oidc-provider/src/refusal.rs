@@ -75,6 +75,8 @@ pub enum Refusal {
     SameOfficer,
     #[error("officers do not decide about themselves")]
     OwnCase,
+    #[error("a decision is named by its number, without names of people")]
+    Reference,
     // Acting for another.
     #[error("this is not available")]
     NotAvailable,
@@ -127,7 +129,8 @@ impl Refusal {
             | Self::NoAccount
             | Self::Bound
             | Self::SameOfficer
-            | Self::OwnCase => Fault::Officer,
+            | Self::OwnCase
+            | Self::Reference => Fault::Officer,
             Self::UnknownClient
             | Self::ClientForm(_)
             | Self::RedirectUri

@@ -472,12 +472,29 @@ fn officers_do_not_decide_about_themselves_and_need_their_duty() {
     );
     // Who reads somebody's events is in that person's own list.
     let reader = world.officer(2, Duty::Investigation);
-    provider
-        .history_for(&reader, number(10), Tenant::People, Ground::Court, 10)
-        .unwrap();
-    let own = provider.history(&world.who(&person), 10).unwrap();
-    assert_eq!(own[0].event, EventKind::EventsRead);
-    assert_eq!(own[0].office.as_deref(), Some("kyzmat-1"));
+    let why = Declared {
+        ground: Ground::Court,
+        reference: Reference::new("УД-123/26").unwrap(),
+    };
+    let read = |before| provider.history_for(&reader, number(10), Tenant::People, &why, before, 2);
+    let (whose, latest) = read(None).unwrap();
+    let account = world.who(&person).account().id.clone();
+    assert_eq!(whose, account);
+    let own = provider.history(&world.who(&person), None, 10).unwrap();
+    assert_eq!(own[..2], latest);
+    let (place, event) = &own[0];
+    assert_eq!(event.event, EventKind::EventsRead);
+    assert_eq!(event.office.as_deref(), Some("kyzmat-1"));
+    assert_eq!(event.reason.as_deref(), Some("court"));
+    assert_eq!(event.reference.as_deref(), Some("УД-123/26"));
+    // An earlier part is a reading of its own.
+    let (_, earlier) = read(Some(*place)).unwrap();
+    assert_eq!(earlier, own[1..3]);
+    let own = provider.history(&world.who(&person), None, 10).unwrap();
+    let readings = own
+        .iter()
+        .filter(|(_, event)| event.event == EventKind::EventsRead);
+    assert_eq!(readings.count(), 2);
 }
 
 #[test]

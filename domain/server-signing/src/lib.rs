@@ -49,8 +49,8 @@ pub use certificates::{Completion, Order, PendingCertificates};
 pub use memory::Memory;
 pub use people::{CARE_AFTER_RECOVERY, Enrolment, OfficerOnRecord, RENEWAL_BEFORE_END, Untold};
 pub use port::{
-    By, Changes, Content, Event, EventPlace, Kind as ItemKind, Store, StoreError, Stored, What,
-    Write,
+    By, Changes, Content, Event, EventPlace, Kind as ItemKind, Published, Store, StoreError,
+    Stored, What, Write,
 };
 pub use progress::Progress;
 pub use random::{Sad, Seed};

@@ -106,6 +106,66 @@ impl What {
         Self::Renewed,
         Self::Revoked,
     ];
+
+    /// Its name in what is published (docs/events.md).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enrolled => "signing.enrolled",
+            Self::Confirmed => "signing.confirmed",
+            Self::Signed => "signing.signed",
+            Self::Denied => "signing.denied",
+            Self::Frozen => "signing.frozen",
+            Self::FreezeLifted => "signing.freeze_lifted",
+            Self::Recovered => "signing.recovered",
+            Self::AuthenticatorsReplaced => "signing.authenticators_replaced",
+            Self::Renewed => "signing.renewed",
+            Self::Revoked => "signing.revoked",
+        }
+    }
+}
+
+/// An event as monitoring gets it, in the schema of docs/events.md: without the person's number, and without what was
+/// signed and which proof is on record, for people typed those.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Published {
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub at: OffsetDateTime,
+    /// The name of what happened.
+    pub event: &'static str,
+    /// What stands for the person.
+    pub account: String,
+    /// The officers, at a desk: one, or two with a space between them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Who asked.
+    pub client: String,
+    /// The credential.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// The authorisation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorisation: Option<String>,
+    /// How many documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub documents: Option<usize>,
+}
+
+impl Event {
+    /// As it is published, with what stands for a person.
+    pub(crate) fn published(self, sign_of: impl Fn(PersonalNumber) -> String) -> Published {
+        Published {
+            at: self.at,
+            event: self.what.name(),
+            account: sign_of(self.holder),
+            actor: self.desk.map(|desk| desk.officers.join(" ")),
+            client: self.client,
+            credential: self.credential,
+            authorisation: self.authorisation,
+            documents: Some(self.documents.len()).filter(|count| *count > 0),
+        }
+    }
 }
 
 impl items::Event for Event {

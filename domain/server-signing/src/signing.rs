@@ -10,7 +10,9 @@ use pki::{Certificate, Digest};
 use time::{Duration, OffsetDateTime};
 
 use crate::authenticator::{Confirmed, Form, Place, Proof, confirm};
-use crate::port::{By, Changes, Event, Loaded, Store, StoreError, What, list, load};
+use crate::port::{
+    By, Changes, Event, EventPlace, Loaded, Published, Store, StoreError, What, list, load,
+};
 use crate::random::{Sad, SadDigest, Seed};
 use crate::record::{
     Authorisation, Credential, CredentialState, Holder, Officer, SignedForm, State, binding,
@@ -239,7 +241,43 @@ impl Signing {
     /// # Errors
     /// See [`Failure`].
     pub fn history(&self, number: PersonalNumber, most: usize) -> Result<Vec<Event>, Failure> {
-        Ok(self.store.events_of(number.as_str(), most)?)
+        let events = self.history_before(number, None, most)?;
+        Ok(events.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// The same with the places, before a place or up to now.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn history_before(
+        &self,
+        number: PersonalNumber,
+        before: Option<EventPlace>,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, Failure> {
+        Ok(self.store.events_of(number.as_str(), before, most)?)
+    }
+
+    /// What happened after a place, in order, for monitoring.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn published_after(
+        &self,
+        place: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Published)>, Failure> {
+        let events = self.store.events_after(place, most)?;
+        Ok(events
+            .into_iter()
+            .map(|(place, event)| (place, event.published(|number| self.sign_of(number))))
+            .collect())
+    }
+
+    /// What stands for a person in what is published: the same for one person, and nobody else can make it.
+    fn sign_of(&self, number: PersonalNumber) -> String {
+        let text = format!("tunduk event person 1 {}", number.as_str());
+        hex::encode(&self.vault.tag(text.as_bytes())[..16])
     }
 
     /// Asks a person to confirm that exactly these hashes are signed, in this order. With a desk, an officer confirms for

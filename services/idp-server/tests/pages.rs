@@ -472,7 +472,7 @@ fn events_are_read_by_the_person_and_on_a_ground() {
         .unwrap();
     let (mut officer, mut person) = (site.card(1), site.card(3));
     let of_person = format!("number={}", number(3).as_str());
-    let fields = format!("{of_person}&ground=ground-court");
+    let fields = format!("{of_person}&ground=ground-court&reference=UD-12%2F26");
     let page = officer.post("/investigation/read", &fields);
     assert!(page.body().contains("for officers only"), "{}", page.body());
     let appoint = format!(
@@ -481,9 +481,26 @@ fn events_are_read_by_the_person_and_on_a_ground() {
     );
     boss.post("/officers/appoint", &appoint);
     assert!(officer.get("/investigation").body().contains("Ground"));
-    for ground in ["", "&ground=curiosity"] {
-        let page = officer.post("/investigation/read", &format!("{of_person}{ground}"));
-        assert_eq!(page.status(), StatusCode::FORBIDDEN, "{ground}");
+    let reference = "&reference=UD-12%2F26";
+    for (why, status) in [
+        (reference.to_owned(), StatusCode::FORBIDDEN),
+        (
+            format!("&ground=curiosity{reference}"),
+            StatusCode::FORBIDDEN,
+        ),
+        ("&ground=ground-court".to_owned(), StatusCode::BAD_REQUEST),
+        (
+            "&ground=ground-court&reference=".to_owned(),
+            StatusCode::BAD_REQUEST,
+        ),
+        (
+            "&ground=ground-court&reference=Asanova+5".to_owned(),
+            StatusCode::BAD_REQUEST,
+        ),
+    ] {
+        let page = officer.post("/investigation/read", &format!("{of_person}{why}"));
+        assert_eq!(page.status(), status, "{why}");
+        assert!(!page.body().contains("Signed in"), "{why}");
     }
     assert!(
         !person
@@ -499,16 +516,38 @@ fn events_are_read_by_the_person_and_on_a_ground() {
         "{}",
         page.body()
     );
-    assert!(page.body().contains("Court: a court"), "{}", page.body());
-    // Many events come in pages.
+    let why = "Court: a court\u{2019}s decision, UD-12/26";
+    let body = page
+        .body()
+        .replace("&#39;", "\u{2019}")
+        .replace('\'', "\u{2019}");
+    assert!(body.contains(why), "{body}");
+    // The officer's own list says that this was about others; the person's does not.
+    let others = "Done as an officer, about others";
+    assert!(officer.get("/account/events").body().contains(others));
+    assert!(!page.body().contains(others));
+    // Many events come in pages, for both.
     for _ in 0..120 {
         officer.post("/investigation/read", &fields);
     }
     let page = person.get("/account/events");
-    assert!(page.body().contains("/account/events?page=2") && !page.body().contains("page=0"));
-    let page = person.get("/account/events?page=2");
-    assert!(page.body().contains("/account/events?page=1") && !page.body().contains("page=3"));
+    assert!(!page.body().contains("Signed in"), "{}", page.body());
+    let place = page.body().split("/account/events?before=").nth(1).unwrap();
+    let place = place.split('"').next().unwrap();
+    let page = person.get(&format!("/account/events?before={place}"));
     assert!(page.body().contains("Signed in"), "{}", page.body());
+    assert!(page.body().contains("href=\"/account/events\"") && !page.body().contains("before="));
+    let page = officer.post("/investigation/read", &fields);
+    assert!(!page.body().contains("Signed in"), "{}", page.body());
+    let place = hidden(&page, "before");
+    let page = officer.post("/investigation/read", &format!("{fields}&before={place}"));
+    assert!(page.body().contains("Signed in"), "{}", page.body());
+    // What was read was read: each page is in the list.
+    let page = person.get("/account/events");
+    assert_eq!(
+        page.body().matches("An officer read this list").count(),
+        100
+    );
     let mut stranger = site.browser();
     assert!(
         stranger

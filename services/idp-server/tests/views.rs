@@ -39,9 +39,14 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
     let events = [EventRow {
         at: "2026-11-25 10:00".to_owned(),
         text: "event-signed-in",
+        whose: Some("whose-officer"),
+        client: Some(HOSTILE.to_owned()),
+        factor: Some("factor-card"),
+        level: Some("level-high"),
         network: Some("192.0.2.0/24".to_owned()),
         office: Some(HOSTILE.to_owned()),
         ground: Some("ground-court"),
+        reference: Some(HOSTILE.to_owned()),
     }];
     let scope_texts = ["scope-profile".to_owned()];
     let places = [Place {
@@ -116,7 +121,7 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
                 frame,
                 places: &places,
                 events: &events,
-                newer: Some(1),
+                latest: false,
                 older: Some(3),
             }),
         ),
@@ -129,7 +134,13 @@ fn pages(texts: &Texts, language: Language) -> Vec<(&'static str, String)> {
                     name: "ground-court",
                     text: "ground-court",
                 }],
-                found: Some(("12345678901234", &events)),
+                found: Some(FoundEvents {
+                    number: "12345678901234",
+                    ground: "ground-court",
+                    reference: HOSTILE,
+                    events: &events,
+                    older: Some(3),
+                }),
             }),
         ),
         (

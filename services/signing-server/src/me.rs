@@ -2,7 +2,7 @@
 
 use askama::Template;
 use http::StatusCode;
-use server_signing::{CredentialStatus, CredentialView, RENEWAL_BEFORE_END, What};
+use server_signing::{CredentialStatus, CredentialView, EventPlace, RENEWAL_BEFORE_END, What};
 use time::OffsetDateTime;
 use web_ui::{ConfirmPage, Frame, see_other};
 
@@ -81,6 +81,10 @@ pub struct MePage<'a> {
     pub credentials: &'a [CredentialRow],
     /// What happened, the latest first.
     pub events: &'a [EventRow],
+    /// Whether these are the latest.
+    pub latest: bool,
+    /// Before which place earlier ones are, if there are any.
+    pub older: Option<u64>,
 }
 
 const fn what_text(what: What) -> &'static str {
@@ -124,10 +128,18 @@ impl Visit<'_> {
             .iter()
             .map(|view| CredentialRow::of(view, self.call.now))
             .collect();
-        let events: Vec<EventRow> = signing
-            .history(number, MOST_EVENTS)?
+        let before = self.call.query.split('&').find_map(|pair| {
+            let place = pair.strip_prefix("before=")?;
+            place.parse().ok().map(EventPlace)
+        });
+        let mut events = signing.history_before(number, before, MOST_EVENTS + 1)?;
+        let more = events.len() > MOST_EVENTS;
+        events.truncate(MOST_EVENTS);
+        let last = events.last().filter(|_| more);
+        let older = last.map(|(place, _)| place.0);
+        let events: Vec<EventRow> = events
             .into_iter()
-            .map(|event| EventRow {
+            .map(|(_, event)| EventRow {
                 at: shown(event.at),
                 what: what_text(event.what),
                 client: self.client_name(&event.client),
@@ -159,6 +171,8 @@ impl Visit<'_> {
             forms: &forms,
             credentials: &credentials,
             events: &events,
+            latest: before.is_none(),
+            older,
         };
         Ok(self.render(status, &page, ""))
     }

@@ -7,7 +7,7 @@ mod common;
 use std::sync::atomic::Ordering;
 
 use common::*;
-use server_signing::{ItemKind, What};
+use server_signing::{EventPlace, ItemKind, Published, What};
 use webauthn::SoftwareAuthenticator;
 
 const NEW: &str = "20202199000022";
@@ -509,25 +509,95 @@ fn what_is_over_is_forgotten() {
     assert_eq!(history(&world, PERSON), before);
 }
 
-/// The table of docs/signature.md names every event, in the words in which it is stored.
 #[test]
-fn the_documented_events_are_the_events() {
-    let page = include_str!("../../../docs/signature.md");
-    let table = page.split("### What is on record").nth(1).unwrap();
-    let rows: Vec<&str> = table
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `"))
-        .filter_map(|line| line.split('`').next())
-        .collect();
-    let events: Vec<String> = What::ALL
+fn a_long_past_comes_in_pages() {
+    let world = World::new();
+    for place in 0..101 {
+        world.credential_token(&world.bank, &[&format!("paper {place}")]);
+        // Until it is over: only some wait for one person at a time.
+        world.wait(301);
+    }
+    let person = Browser::new(&world);
+    person.sign_in(&world.person);
+    let latest = person.get("/me");
+    assert!(
+        !latest.body().contains("Signature set up"),
+        "{}",
+        latest.body()
+    );
+    let place = latest.body().split("/me?before=").nth(1).unwrap();
+    let place = place.split('"').next().unwrap();
+    let first = person.get(&format!("/me?before={place}"));
+    assert!(
+        first.body().contains("Signature set up"),
+        "{}",
+        first.body()
+    );
+    assert!(first.body().contains("href=\"/me\"") && !first.body().contains("before="));
+}
+
+/// docs/events.md names every event and field, and what is published tells of nobody.
+#[test]
+fn the_published_events_are_the_events() {
+    let page = include_str!("../../../docs/events.md");
+    let quoted = |heading: &str, fits: fn(&str) -> bool| -> Vec<String> {
+        page.lines()
+            .skip_while(|line| *line != heading)
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .filter(|row| fits(row))
+            .flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+            .map(str::to_owned)
+            .collect()
+    };
+    let names = quoted("| the signing service's events | |", |_| true);
+    let all = What::ALL.map(What::name);
+    assert_eq!(names, all);
+    let mut fields = quoted("| field | what it holds | in whose events |", |row| {
+        row.ends_with("| all |") || row.ends_with("| signing service |")
+    });
+    fields.sort();
+
+    let world = World::new();
+    world.enrol(NEW, &authenticator("neighbour"));
+    world.credential_token(&world.bank, &["a"]);
+    let signing = world.server.signing();
+    let published = signing.published_after(EventPlace::default(), 100).unwrap();
+    let (first, enrolled) = &published[0];
+    assert_eq!(enrolled.event, What::Enrolled.name());
+    assert_eq!(
+        signing.published_after(*first, 100).unwrap(),
+        published[1..]
+    );
+    for (_, event) in &published {
+        let value = serde_json::to_value(event).unwrap();
+        for field in value.as_object().unwrap().keys() {
+            assert!(fields.contains(field), "{field}");
+        }
+        assert!(
+            ![NEW, PERSON, OFFICER]
+                .iter()
+                .any(|number| value.to_string().contains(number))
+        );
+    }
+    // Without any of these it is no event.
+    let whole = Published {
+        actor: Some("a b".to_owned()),
+        credential: Some("c".to_owned()),
+        authorisation: Some("d".to_owned()),
+        documents: Some(2),
+        ..enrolled.clone()
+    };
+    let value = serde_json::to_value(whole).unwrap();
+    let keys: Vec<&String> = value.as_object().unwrap().keys().collect();
+    assert_eq!(keys, fields.iter().collect::<Vec<_>>());
+    // Another person has another sign, the same one always the same.
+    let signs: std::collections::BTreeSet<&str> = published
         .iter()
-        .map(|what| {
-            serde_json::to_value(what)
-                .unwrap()
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
+        .map(|(_, event)| event.account.as_str())
         .collect();
-    assert_eq!(rows[..events.len()], events);
+    assert!(
+        signs.len() > 1 && signs.len() < published.len(),
+        "{signs:?}"
+    );
 }

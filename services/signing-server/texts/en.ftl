@@ -154,3 +154,5 @@ error-case = There is no such code, or its time is over. Ask the officer for ano
 error-begun = Another device has begun with this code. If that was not you, tell the officer at once.
 compare-picture = The address of the same page, for the camera of another device
 case-picture = The address for the camera of the person's device
+events-latest = The latest
+events-older = Older

@@ -2,14 +2,14 @@
 
 use time::OffsetDateTime;
 
-use super::support::{Duty, NoticeKind};
-use super::{Decision, OnDuty, Provider};
+use super::support::NoticeKind;
+use super::{Decision, Provider};
 use crate::account::{
     Account, Login, LoginName, NewPasskey, PRINTED_CODES, PasswordHash, Standing, Way,
 };
 use crate::event::{EVENTS_ARE_KEPT_FOR, Event, EventKind};
 use crate::level::{Level, Operation, Recovery};
-use crate::port::{self, By, Changes, EventPlace, Loaded};
+use crate::port::{self, By, Changes, Loaded};
 use crate::refusal::{Failure, Refusal};
 use crate::secret::{AccountId, CredentialId, Secret, Seed, SessionId, TokenKind};
 use crate::session::{Authenticated, Origin, Session};
@@ -323,58 +323,6 @@ impl Provider {
         })
     }
 
-    /// What happened to the account in the last 12 months, the latest first.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn history(&self, who: &Authenticated, most: usize) -> Result<Vec<Event>, Failure> {
-        who.may(Operation::SeeAccount)?;
-        let since = who.now - EVENTS_ARE_KEPT_FOR;
-        let mut events = self.store.events_of(who.account.id.as_str(), most)?;
-        events.retain(|event| event.at >= since);
-        Ok(events)
-    }
-
-    /// What happened to somebody's account, for an officer who declares a ground. That it was read is in the person's
-    /// own list.
-    ///
-    /// # Errors
-    /// [`Refusal::NotOnDuty`], [`Refusal::NoAccount`], [`Refusal::TooLong`] without a ground.
-    pub fn history_for(
-        &self,
-        by: &OnDuty,
-        number: id_registry::PersonalNumber,
-        tenant: crate::account::Tenant,
-        ground: Ground,
-        most: usize,
-    ) -> Result<Vec<Event>, Failure> {
-        by.has(Duty::Investigation)?;
-        let account = self.person(number, tenant)?;
-        let mut changes = Changes::default();
-        changes.event(
-            by.event(EventKind::EventsRead)
-                .account(&account.value.id)
-                .because(ground.word()),
-        );
-        self.store.commit(&changes)?;
-        let since = by.now() - EVENTS_ARE_KEPT_FOR;
-        let mut events = self.store.events_of(account.value.id.as_str(), most)?;
-        events.retain(|event| event.at >= since);
-        Ok(events)
-    }
-
-    /// What happened after a place, for monitoring.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn events_after(
-        &self,
-        place: EventPlace,
-        most: usize,
-    ) -> Result<Vec<(EventPlace, Event)>, Failure> {
-        Ok(self.store.events_after(place, most)?)
-    }
-
     /// Forgets what expired, and events older than 12 months; up to so many. Gives how many.
     ///
     /// # Errors
@@ -421,26 +369,5 @@ impl Provider {
     #[must_use]
     pub fn reachable(who: &Authenticated) -> Level {
         who.account.reachable()
-    }
-}
-
-/// On what ground somebody else's events are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ground {
-    /// The person asked for it, at a desk.
-    Asked,
-    /// A court's order.
-    Court,
-    /// A report of a crime.
-    Crime,
-}
-
-impl Ground {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Asked => "asked",
-            Self::Court => "court",
-            Self::Crime => "crime",
-        }
     }
 }

@@ -2,154 +2,21 @@
 
 use http::StatusCode;
 use oauth2::Parameters;
-use oidc_provider::{
-    ChannelKind, ClientId, CredentialId, Duty, Event, EventKind, Ground, Secret, SessionId,
-};
+use oidc_provider::{ChannelKind, ClientId, CredentialId, Secret, SessionId};
 use passwords::Password;
 use tokio::runtime::Handle;
 use web_ui::{ConfirmPage, see_other, set_cookie};
 
-use super::view::{
-    AccountPage, EventRow, EventsPage, GroundField, InvestigationPage, PrintedPage, Row,
-};
-use super::{Pages, Problem, Reply, Visit, desk, field, level_text, shown};
+use super::view::{AccountPage, PrintedPage, Row};
+use super::{Pages, Problem, Reply, Visit, field, level_text, shown};
 use crate::oauth::SESSION_COOKIE;
 
 /// Events on the account page.
 const LATEST_EVENTS: usize = 10;
-/// Events on a page of their own.
-const ON_A_PAGE: usize = 100;
-/// Events that are looked through for one page or officer.
-const MOST_EVENTS: usize = 10_000;
 /// Shortest password, in characters.
 const SHORTEST_PASSWORD: usize = 12;
 
-/// Key of the text of an event.
-fn event_text(kind: EventKind) -> &'static str {
-    match kind {
-        EventKind::AccountFrozen => "event-frozen",
-        EventKind::AccountUnfrozen => "event-unfrozen",
-        EventKind::SignedIn | EventKind::SteppedUp => "event-signed-in",
-        EventKind::SignedInFromNewDevice => "event-new-device",
-        EventKind::SignInFailed
-        | EventKind::SignInThrottled
-        | EventKind::KeyCopied
-        | EventKind::CrossingMismatched => "event-sign-in-failed",
-        EventKind::EventsRead => "event-read",
-        other => match other.name().split('.').next() {
-            Some("account") => "event-account",
-            Some("credential" | "channel" | "ticket") => "event-credential",
-            Some("recovery") => "event-recovery",
-            Some("session") => "event-session",
-            Some("consent") => "event-consent",
-            Some("token" | "device") => "event-token",
-            Some("mandate") => "event-mandate",
-            _ => "event-other",
-        },
-    }
-}
-
-fn event_row(event: Event) -> EventRow {
-    EventRow {
-        at: shown(event.at),
-        text: event_text(event.event),
-        network: event.network,
-        office: event.office,
-        ground: match event.reason.as_deref() {
-            Some("asked") => Some("ground-asked"),
-            Some("court") => Some("ground-court"),
-            Some("crime") => Some("ground-crime"),
-            _ => None,
-        },
-    }
-}
-
-const GROUNDS: [(Ground, GroundField); 3] = [
-    (Ground::Asked, ground("ground-asked")),
-    (Ground::Court, ground("ground-court")),
-    (Ground::Crime, ground("ground-crime")),
-];
-
-const fn ground(text: &'static str) -> GroundField {
-    GroundField { name: text, text }
-}
-
 impl Pages {
-    pub(super) fn events_page(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
-        let page = visit.call.query.split('&').find_map(|pair| {
-            let page = pair.strip_prefix("page=")?;
-            page.parse::<usize>().ok()
-        });
-        let page = page.unwrap_or(1).clamp(1, MOST_EVENTS / ON_A_PAGE);
-        // No more than this page and whether there is another.
-        let events = self
-            .oauth
-            .provider()
-            .history(visit.who()?, page * ON_A_PAGE + 1)?;
-        let older = (events.len() > page * ON_A_PAGE).then_some(page + 1);
-        let events: Vec<EventRow> = events
-            .into_iter()
-            .skip((page - 1) * ON_A_PAGE)
-            .take(ON_A_PAGE)
-            .map(event_row)
-            .collect();
-        let page = EventsPage {
-            frame: self.frame(visit, None),
-            places: &self.places(visit, "/account"),
-            events: &events,
-            newer: (page > 1).then(|| page - 1),
-            older,
-        };
-        Ok(Self::page(visit, StatusCode::OK, &page))
-    }
-
-    pub(super) fn investigation_page(
-        &self,
-        visit: &Visit<'_>,
-        status: StatusCode,
-        error: Option<&str>,
-    ) -> Result<Reply, Problem> {
-        let provider = self.oauth.provider();
-        provider.on_duty(visit.who()?, Duty::Investigation)?;
-        Ok(self.investigation(visit, status, error, None))
-    }
-
-    fn investigation(
-        &self,
-        visit: &Visit<'_>,
-        status: StatusCode,
-        error: Option<&str>,
-        found: Option<(&str, &[EventRow])>,
-    ) -> Reply {
-        let page = InvestigationPage {
-            frame: self.frame(visit, error),
-            places: &self.places(visit, "/investigation"),
-            grounds: &GROUNDS.map(|(_, field)| field),
-            found,
-        };
-        Self::page(visit, status, &page)
-    }
-
-    /// An officer reads somebody's events; that it was read, and on which ground, is in the person's own list.
-    pub(super) fn investigate(
-        &self,
-        visit: &Visit<'_>,
-        form: &Parameters,
-    ) -> Result<Reply, Problem> {
-        let provider = self.oauth.provider();
-        let by = provider.on_duty(visit.who()?, Duty::Investigation)?;
-        let number = desk::number(form)?;
-        let named = field(form, "ground")?;
-        let (ground, _) = GROUNDS
-            .into_iter()
-            .find(|(_, field)| field.name == named)
-            .ok_or(Problem::Form)?;
-        let events = provider.history_for(&by, number, self.tenant, ground, MOST_EVENTS)?;
-        let events: Vec<EventRow> = events.into_iter().map(event_row).collect();
-        let found = Some((number.as_str(), events.as_slice()));
-        Ok(self.investigation(visit, StatusCode::OK, None, found))
-    }
-
     pub(super) fn account_page(
         &self,
         visit: &Visit<'_>,
@@ -193,20 +60,14 @@ impl Pages {
             .consents(who)?
             .into_iter()
             .map(|consent| Row {
-                label: provider.client(&consent.client).map_or_else(
-                    |_| consent.client.as_str().to_owned(),
-                    |client| client.client().name(visit.language().code()).to_owned(),
-                ),
+                label: self.client_name(visit, &consent.client),
                 id: consent.client.as_str().to_owned(),
                 since: shown(consent.at),
                 current: false,
             })
             .collect();
-        let events: Vec<EventRow> = provider
-            .history(who, LATEST_EVENTS)?
-            .into_iter()
-            .map(event_row)
-            .collect();
+        let events = provider.history(who, None, LATEST_EVENTS)?;
+        let events = self.event_rows(visit, &account.id, events);
         let page = AccountPage {
             frame: self.frame(visit, error),
             places: &self.places(visit, "/account"),

@@ -9,6 +9,7 @@ mod acting;
 mod card;
 mod clients;
 mod desk;
+mod events;
 mod officers;
 mod organisations;
 mod sign_in;
@@ -22,8 +23,8 @@ use http::{Method, Request, Response, StatusCode};
 use id_registry::PersonalNumber;
 use oauth2::Parameters;
 use oidc_provider::{
-    Authenticated, Delivery, Duty, Failure, Interaction, Level, Origin, Refusal, Secret, Seed,
-    SignedIn, StoreError, Tenant, network_of,
+    Authenticated, ClientId, Delivery, Duty, Failure, Interaction, Level, Origin, Refusal, Secret,
+    Seed, SignedIn, StoreError, Tenant, network_of,
 };
 use passkeys::{PasskeyError, Passkeys};
 use passwords::{Hasher, PasswordError};
@@ -167,6 +168,7 @@ impl Problem {
                 Refusal::NotOnDuty => "error-officer",
                 Refusal::OwnCase | Refusal::SameOfficer => "error-own-case",
                 Refusal::SameWay => "error-same-way",
+                Refusal::Reference => "error-reference",
                 Refusal::MandateForm(_) => "error-mandate",
                 Refusal::ClientForm(_) => "error-client-form",
                 Refusal::NotProofed => "error-not-proofed",
@@ -377,6 +379,14 @@ impl Pages {
             csrf: &visit.visitor.csrf,
             error,
         }
+    }
+
+    /// What a relying party is called, also one that is no longer in use.
+    fn client_name(&self, visit: &Visit<'_>, id: &ClientId) -> String {
+        self.oauth.provider().client(id).map_or_else(
+            |_| id.as_str().to_owned(),
+            |client| client.client().name(visit.language().code()).to_owned(),
+        )
     }
 
     /// Where somebody who is signed in goes to: everybody to their own, officers to what they do.

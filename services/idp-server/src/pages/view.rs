@@ -13,7 +13,7 @@ use web_ui::Frame;
 pub use acting::{ActingPage, ActingTask, MandateRow};
 pub use clients::{ApprovalRow, ApprovalsPage, ClientFormPage, ClientRow, ClientsPage, ScopeField};
 pub use desk::{CasePage, CaseRow, DeskPage, DeskTask, PersonPage};
-pub use events::{EventsPage, GroundField, InvestigationPage, PrintedPage};
+pub use events::{EventsPage, FoundEvents, GroundField, InvestigationPage, PrintedPage};
 pub use officers::{DutyField, OfficerRow, OfficersPage};
 pub use organisations::{OrganisationRow, OrganisationsPage, RecordPage, RepresentativeRow};
 
@@ -182,12 +182,22 @@ pub struct EventRow {
     pub at: String,
     /// Key of its text.
     pub text: &'static str,
+    /// Key of the text that says whose it was, if it is not simply the holder's.
+    pub whose: Option<&'static str>,
+    /// The relying party, by name.
+    pub client: Option<String>,
+    /// Key of the way in.
+    pub factor: Option<&'static str>,
+    /// Key of the level.
+    pub level: Option<&'static str>,
     /// The network.
     pub network: Option<String>,
     /// The office of the officer who did it.
     pub office: Option<String>,
     /// Key of the ground on which it was read.
     pub ground: Option<&'static str>,
+    /// The decision on which it was read.
+    pub reference: Option<String>,
 }
 
 /// Everything about one's own account.

@@ -184,7 +184,13 @@ impl Browser<'_> {
                 "{policy}"
             );
             assert_eq!(reply.headers()[header::CACHE_CONTROL], "no-store");
+            assert_eq!(reply.headers()[header::REFERRER_POLICY], "same-origin");
+            assert_eq!(web_ui::telling_addresses(reply.body()), [""; 0], "{path}");
         }
+        // Nowhere does anybody's number, name or address go into the address of a page.
+        let to = reply.headers().get(header::LOCATION);
+        let to = to.map_or("", |to| to.to_str().unwrap());
+        assert!(!web_ui::tells_of_a_person(to), "{path} leads to {to}");
         reply
     }
 

@@ -550,6 +550,11 @@ impl<'a> Browser<'a> {
     }
 
     fn keep(&self, reply: &Reply) {
+        // Nowhere does anybody's number, name or address go into the address of a page.
+        assert_eq!(web_ui::telling_addresses(reply.body()), [""; 0]);
+        let to = reply.headers().get(header::LOCATION);
+        let to = to.map_or("", |to| to.to_str().unwrap());
+        assert!(!web_ui::tells_of_a_person(to), "{to}");
         for cookie in reply.headers().get_all(header::SET_COOKIE) {
             let text = cookie.to_str().unwrap();
             assert!(text.contains("; Secure; HttpOnly; SameSite=Lax"), "{text}");

@@ -15,10 +15,10 @@ pub struct EventsPage<'a> {
     pub places: &'a [Place],
     /// The events, the latest first.
     pub events: &'a [EventRow],
-    /// The page before, if there is one; the first is 1.
-    pub newer: Option<usize>,
-    /// The page after, if there is one.
-    pub older: Option<usize>,
+    /// Whether these are the latest.
+    pub latest: bool,
+    /// Before which place earlier ones are, if there are any.
+    pub older: Option<u64>,
 }
 
 /// A ground on which an officer reads somebody's events.
@@ -28,6 +28,21 @@ pub struct GroundField {
     pub name: &'static str,
     /// Key of its text.
     pub text: &'static str,
+}
+
+/// Somebody's events that an officer reads.
+#[derive(Debug, Clone, Copy)]
+pub struct FoundEvents<'a> {
+    /// Whose.
+    pub number: &'a str,
+    /// The ground, by its name in the form.
+    pub ground: &'a str,
+    /// The decision.
+    pub reference: &'a str,
+    /// The events, the latest first.
+    pub events: &'a [EventRow],
+    /// Before which place earlier ones are, if there are any.
+    pub older: Option<u64>,
 }
 
 /// Where an officer reads somebody's events, on a declared ground.
@@ -40,8 +55,8 @@ pub struct InvestigationPage<'a> {
     pub places: &'a [Place],
     /// Grounds.
     pub grounds: &'a [GroundField],
-    /// Whose events are shown, and these.
-    pub found: Option<(&'a str, &'a [EventRow])>,
+    /// What was found.
+    pub found: Option<FoundEvents<'a>>,
 }
 
 /// One-time codes to print.
