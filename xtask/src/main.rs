@@ -16,7 +16,8 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask CHORE
 
   test [FILTER]   run every test, also those that need outside tools (installed when missing and allowed)
-  prove           run the tests at the sizes of the issue and the benchmark; writes docs/prove/DATE.md
+  prove [STEP]... run the tests at the sizes of the issues and the benchmarks, or some of these steps; writes a record to
+                  docs/prove
   layers          check the layer rule over every Cargo.toml
   docs            check that every path named in the documentation exists
   tools           only install what `test` needs (as root: Debian packages; always: target/python)";

@@ -24,7 +24,7 @@ const SIZES: &[(&str, &str)] = &[
 ];
 
 /// The version before, from which servers are upgraded: whoever releases a version names its commit here afterwards.
-const EARLIER: &str = "c0b6bf8eede7cbb6e711935f80f86acda093abde";
+const EARLIER: &str = "fd7ad3f60977e17fcd4c1fe7395d2e28ec4e578a";
 /// Tells the tests where the binary of that version is. Who sets it has one, and none is built.
 const EARLIER_VARIABLE: &str = "TUNDUK_EARLIER";
 
@@ -39,12 +39,12 @@ const BENCH: &[&str] = &[
     "bench",
 ];
 
-/// Runs all steps, or those whose names are given, and writes `docs/prove/DATE.md`.
+/// Runs all steps, or those whose names are given, and writes a new file in `docs/prove`.
 pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     let tools = Tools::prepare(root)?;
     let material = material(root)?;
-    build(root, &["build", "--release", "--package", "tunduk"])?;
     let earlier = earlier(root)?;
+    build(root, &["build", "--release", "--package", "tunduk"])?;
     let date = output_of(Command::new("date").args(["-u", "+%Y-%m-%d"]));
     let mut record = String::new();
     let _ = writeln!(record, "# Proving run of {date}\n");
@@ -60,7 +60,7 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     for (name, _) in SIZES {
         let _ = writeln!(record, "- {name}={}", size(name));
     }
-    let _ = writeln!(record, "- {EARLIER_VARIABLE}={}", earlier.display());
+    let _ = writeln!(record, "- the version before: `{EARLIER}`");
     let _ = writeln!(
         record,
         "\nMachine: {}, {}\n",
@@ -143,12 +143,20 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
         println!("prove: {name}: {verdict}");
     }
     let folder = root.join("docs/prove");
-    let file = folder.join(format!("{date}.md"));
+    // What was recorded earlier on the day stays.
+    let name = (1..)
+        .map(|run| match run {
+            1 => format!("{date}.md"),
+            _ => format!("{date}-{run}.md"),
+        })
+        .find(|name| !folder.join(name).exists())
+        .unwrap_or_default();
+    let file = folder.join(&name);
     let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&file, record));
     if let Err(error) = written {
         return fail(format!("{}: {error}", file.display()));
     }
-    println!("prove: recorded in docs/prove/{date}.md");
+    println!("prove: recorded in docs/prove/{name}");
     if failed.is_empty() {
         Ok(())
     } else {
@@ -156,37 +164,40 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     }
 }
 
-/// The binary of the version before, built from its commit in a folder of its own.
+/// The binary of the version before, built from its commit in a folder of its own, with the dependencies that this
+/// version is built with anyway.
 fn earlier(root: &Path) -> Outcome<PathBuf> {
     if let Some(path) = std::env::var_os(EARLIER_VARIABLE) {
         return Ok(path.into());
     }
+    let binary = root.join("target/earlier-tunduk");
     let folder = root.join("target/earlier");
-    if !folder.exists() {
-        let added = Command::new("git")
-            .args(["worktree", "add", "--quiet", "--force", "--detach"])
-            .arg(&folder)
-            .arg(EARLIER)
-            .current_dir(root)
-            .status();
-        if !added.is_ok_and(|status| status.success()) {
-            return fail(format!(
-                "git has no commit {EARLIER} to upgrade from: fetch it, or set {EARLIER_VARIABLE} to a binary of it"
-            ));
-        }
-    }
-    let checked_out = Command::new("git")
-        .args(["checkout", "--quiet", "--detach", EARLIER])
-        .current_dir(&folder)
-        .status();
-    if !checked_out.is_ok_and(|status| status.success()) {
+    let _ = fs::remove_dir_all(&folder);
+    let copied = Command::new("git")
+        .args(["clone", "--quiet", "--shared", "--no-checkout", "."])
+        .arg(&folder)
+        .current_dir(root)
+        .status()
+        .is_ok_and(|status| status.success());
+    let checked_out = copied
+        && Command::new("git")
+            .args(["checkout", "--quiet", "--detach", EARLIER])
+            .current_dir(&folder)
+            .status()
+            .is_ok_and(|status| status.success());
+    if !checked_out {
         return fail(format!(
-            "{} is not at commit {EARLIER}: remove it",
-            folder.display()
+            "git has no commit {EARLIER} to upgrade from: fetch it, or set {EARLIER_VARIABLE} to a binary of it"
         ));
     }
-    build(&folder, &["build", "--package", "tunduk"])?;
-    Ok(folder.join("target/debug/tunduk"))
+    let target = root.join("target");
+    let target = target.to_string_lossy();
+    let arguments = ["build", "--release", "--package", "tunduk", "--target-dir"];
+    build(&folder, &[&arguments[..], &[&target]].concat())?;
+    match fs::copy(root.join("target/release/tunduk"), &binary) {
+        Ok(_) => Ok(binary),
+        Err(error) => fail(format!("{}: {error}", binary.display())),
+    }
 }
 
 /// A size of this run.
