@@ -232,7 +232,7 @@ async fn tokens_are_worth_nothing_without_the_certificate_that_got_them() {
     let key = p256();
     let own = idp_site::Authority::new("Bank itself");
     let self_made = own.issue(named("bank"), &key, Profile::Authentication);
-    let self_signed = TlsIdentity::new(&[self_made.der()], &pki_key(&key)).unwrap();
+    let self_signed = identity(&self_made, &key);
     let jwk = jose::Jwk::from_public_key(key.public_key()).unwrap();
     let keys = json!({ "keys": [jwk.to_value()] }).to_string();
     std::fs::write(site.path("bank.jwks"), keys).unwrap();
@@ -341,8 +341,8 @@ async fn tokens_are_worth_nothing_without_the_certificate_that_got_them() {
     site.stop();
 }
 
-fn pki_key(key: &SoftwareKey) -> Vec<u8> {
-    key.to_pkcs8_der().unwrap()
+fn identity(certificate: &Certificate, key: &SoftwareKey) -> TlsIdentity {
+    TlsIdentity::new(&[certificate.der()], &key.to_pkcs8_der().unwrap()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -423,8 +423,7 @@ async fn a_client_is_known_by_one_name_in_a_certificate_of_a_known_authority() {
             profile,
             ocsp_url: None,
         };
-        let made = ours.sign(&template);
-        TlsIdentity::new(&[made.der()], &pki_key(&key)).unwrap()
+        identity(&ours.sign(&template), &key)
     };
     let hour = Duration::HOUR;
     let good = of_ours(-hour, hour, Profile::Authentication);
