@@ -321,7 +321,8 @@ impl BankSite {
 
     async fn shows(&self, call: &Call) -> Result<Reply, Problem> {
         match call.path.as_str() {
-            "/" => {
+            // Also an application that was not understood, asked for again in another language.
+            "/" | "/loan" => {
                 self.home(call, StatusCode::OK, None, ("50 000", "12"))
                     .await
             }

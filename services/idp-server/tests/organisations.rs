@@ -111,7 +111,7 @@ fn acting_for_an_organisation_is_given_up_and_it_is_struck_off() {
         "/organisations?done"
     );
     let page = clerk.get("/organisations");
-    assert!(page.body().contains("Represent Bakery no longer"));
+    assert!(page.body().contains("Resign: Bakery"));
     let resign = format!("organisation={BAKERY}&id={}", hidden(&page, "id"));
     assert_eq!(
         sent_to(&clerk.post("/organisations/resign", &resign)),

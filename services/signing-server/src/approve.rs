@@ -100,7 +100,7 @@ fn kinds(frame: &Frame<'_>, kinds: &[Kind]) -> String {
 impl Visit<'_> {
     /// `/approve/HANDLE` and what is below it.
     pub(crate) fn approve(&self, handle: &str, rest: Option<&str>) -> Result<Reply, Problem> {
-        if self.call.is_get() && rest.is_none() {
+        if self.call.is_get() && matches!(rest, None | Some("again")) {
             let found = self.server.signing.show(handle, self.call.now)?;
             return self.approve_page(&found, StatusCode::OK, None, None);
         }

@@ -91,12 +91,10 @@ impl Visit<'_> {
     pub(crate) fn desk(&self, rest: Option<&str>) -> Result<Reply, Problem> {
         let officer = self.officer()?;
         if self.call.is_get() {
-            return match rest {
+            return match rest.and_then(|rest| rest.strip_prefix("case/")) {
+                Some(id) => self.case_page(&officer, id, None),
+                // Also what answered a form, asked for again in another language.
                 None => self.desk_page(StatusCode::OK, None),
-                Some(rest) => match rest.strip_prefix("case/") {
-                    Some(id) => self.case_page(&officer, id, None),
-                    None => Err(Problem::NotFound),
-                },
             };
         }
         let form = self.form()?;

@@ -158,7 +158,8 @@ impl Visit<'_> {
 
     /// `/enrol` and what is below it.
     pub(crate) fn enrol(&self, rest: Option<&str>) -> Result<Reply, Problem> {
-        if self.call.is_get() && rest.is_none() {
+        // Also what answered a form, asked for again in another language: the code is typed once more.
+        if self.call.is_get() {
             return Ok(self.enrol_page(StatusCode::OK, None));
         }
         let form = self.form()?;

@@ -180,7 +180,6 @@ impl Visit<'_> {
     /// `/me` and what is below it.
     pub(crate) fn me(&self, rest: Option<&str>) -> Result<Reply, Problem> {
         match (self.call.is_get(), rest) {
-            (true, None) => self.me_page(StatusCode::OK, None),
             (true, Some("freeze")) => {
                 self.person()?;
                 let page = ConfirmPage {
@@ -194,6 +193,7 @@ impl Visit<'_> {
                 };
                 Ok(self.render(StatusCode::OK, &page, ""))
             }
+            (true, _) => self.me_page(StatusCode::OK, None),
             (false, Some(what)) => {
                 let number = self.person()?;
                 self.own(what, number)

@@ -241,7 +241,7 @@ pub(crate) fn field<'a>(form: &'a Parameters, name: &str) -> Result<&'a str, Pro
 pub(crate) fn shown(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::macros::offset!(+6));
     at.format(time::macros::format_description!(
-        "[year]-[month]-[day] [hour]:[minute]"
+        "[day].[month].[year] [hour]:[minute]"
     ))
     .unwrap_or_default()
 }

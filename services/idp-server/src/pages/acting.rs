@@ -47,8 +47,15 @@ pub(super) fn themes() -> Vec<Choice> {
         .collect()
 }
 
+/// A day as fields of forms take it.
 pub(super) fn day(date: Date) -> String {
     date.format(time::macros::format_description!("[year]-[month]-[day]"))
+        .unwrap_or_default()
+}
+
+/// A day as pages show it.
+pub(super) fn written(date: Date) -> String {
+    date.format(time::macros::format_description!("[day].[month].[year]"))
         .unwrap_or_default()
 }
 
@@ -123,7 +130,7 @@ impl Pages {
                     .iter()
                     .map(|theme| theme_text(*theme).to_owned())
                     .collect(),
-                until: day((mandate.until - Duration::SECOND).to_offset(HERE).date()),
+                until: written((mandate.until - Duration::SECOND).to_offset(HERE).date()),
                 state,
                 to_answer: mine && lives && mandate.standing == MandateStanding::Requested,
                 lives,

@@ -250,7 +250,7 @@ const fn level_text(level: Level) -> &'static str {
 fn shown(at: OffsetDateTime) -> String {
     let at = at.to_offset(time::macros::offset!(+6));
     at.format(time::macros::format_description!(
-        "[year]-[month]-[day] [hour]:[minute]"
+        "[day].[month].[year] [hour]:[minute]"
     ))
     .unwrap_or_default()
 }
@@ -513,40 +513,52 @@ impl Pages {
 
     fn shows(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
         match visit.call.path {
-            "/" => Ok(see_other("/account")),
-            "/sign-in" => Ok(self.sign_in_page(visit, StatusCode::OK, None)),
+            "/" => self.account_page(visit, StatusCode::OK, None),
             "/sign-in/card" => self.ask_for_card(visit),
             "/sign-in/card/done" => self.card_done(visit),
-            "/first-key" => Ok(self.first_key_page(visit, StatusCode::OK, None)),
-            "/continue" => self.go_on(visit),
+            "/continue" | "/consent" => self.go_on(visit),
             "/sign-in/phone/wait" => self.wait_for_phone(visit),
-            "/device" => self.device_page(visit, StatusCode::OK, None),
-            "/account" => self.account_page(visit, StatusCode::OK, None),
             "/account/freeze" => self.ask_to_freeze(visit),
             "/account/events" => self.events_page(visit),
-            "/investigation" => self.investigation_page(visit, StatusCode::OK, None),
             "/sign-out" => Ok(self.ask_to_sign_out(visit)),
-            "/desk" => self.desk_page(visit, StatusCode::OK, None),
-            "/acting" => self.acting_page(visit, StatusCode::OK, None),
-            "/clients" => self.clients_page(visit, StatusCode::OK, None),
-            "/approvals" => self.approvals_page(visit, StatusCode::OK, None),
-            "/officers" => self.officers_page(visit, StatusCode::OK, None),
-            "/organisations" => self.organisations_page(visit, StatusCode::OK, None),
-            "/record" => self.record_page(visit, StatusCode::OK, None),
-            "/counter" => Ok(self.counter_page(visit, StatusCode::OK, None)),
-            "/unfreeze" => Ok(self.unfreeze_page(visit, StatusCode::OK, None)),
-            _ => {
-                let mut reply = self.message(
-                    visit,
-                    "not-found-title",
-                    "not-found-text",
-                    None,
-                    Some(("/account", "account-title")),
-                );
-                *reply.status_mut() = StatusCode::NOT_FOUND;
-                Ok(reply)
-            }
+            // Also what answered a form, asked for again: in another language, or by the button that goes back.
+            _ => self
+                .page_of(visit, StatusCode::OK, None)
+                .unwrap_or_else(|| Ok(self.not_found(visit))),
         }
+    }
+
+    fn not_found(&self, visit: &Visit<'_>) -> Reply {
+        let next = Some(("/account", "account-title"));
+        let mut reply = self.message(visit, "not-found-title", "not-found-text", None, next);
+        *reply.status_mut() = StatusCode::NOT_FOUND;
+        reply
+    }
+
+    /// The page of a path, or on which the form of a path stands; none if it is nobody's.
+    fn page_of(
+        &self,
+        visit: &Visit<'_>,
+        status: StatusCode,
+        error: Option<&str>,
+    ) -> Option<Result<Reply, Problem>> {
+        Some(match visit.call.path.split('/').nth(1)? {
+            "account" => self.account_page(visit, status, error),
+            "desk" => self.desk_page(visit, status, error),
+            "acting" => self.acting_page(visit, status, error),
+            "clients" => self.clients_page(visit, status, error),
+            "approvals" => self.approvals_page(visit, status, error),
+            "investigation" => self.investigation_page(visit, status, error),
+            "officers" => self.officers_page(visit, status, error),
+            "organisations" => self.organisations_page(visit, status, error),
+            "record" => self.record_page(visit, status, error),
+            "counter" => Ok(self.counter_page(visit, status, error)),
+            "unfreeze" => Ok(self.unfreeze_page(visit, status, error)),
+            "device" => self.device_page(visit, status, error),
+            "first-key" => Ok(self.first_key_page(visit, status, error)),
+            "sign-in" | "sign-up" => Ok(self.sign_in_page(visit, status, error)),
+            _ => return None,
+        })
     }
 
     fn does(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
@@ -588,7 +600,6 @@ impl Pages {
 
     /// The page from which a form came, with what went wrong.
     fn refused(&self, visit: &Visit<'_>, problem: &Problem) -> Reply {
-        let path = visit.call.path;
         if matches!(
             problem,
             Problem::Failure(Failure::Refused(Refusal::NotSignedIn))
@@ -600,38 +611,12 @@ impl Pages {
             };
         }
         let (status, text) = (problem.status(), Some(problem.text()));
-        if path.ends_with("options") {
+        if visit.call.path.ends_with("options") {
             return bare(status, "text/plain; charset=utf-8", String::new());
         }
-        let reply = if path.starts_with("/account") {
-            self.account_page(visit, status, text)
-        } else if path.starts_with("/desk") {
-            self.desk_page(visit, status, text)
-        } else if path.starts_with("/acting") {
-            self.acting_page(visit, status, text)
-        } else if path.starts_with("/clients") {
-            self.clients_page(visit, status, text)
-        } else if path.starts_with("/approvals") {
-            self.approvals_page(visit, status, text)
-        } else if path.starts_with("/investigation") {
-            self.investigation_page(visit, status, text)
-        } else if path.starts_with("/officers") {
-            self.officers_page(visit, status, text)
-        } else if path.starts_with("/organisations") {
-            self.organisations_page(visit, status, text)
-        } else if path.starts_with("/record") {
-            self.record_page(visit, status, text)
-        } else if path.starts_with("/counter") {
-            Ok(self.counter_page(visit, status, text))
-        } else if path.starts_with("/unfreeze") {
-            Ok(self.unfreeze_page(visit, status, text))
-        } else if path.starts_with("/device") {
-            self.device_page(visit, status, text)
-        } else if path.starts_with("/first-key") {
-            Ok(self.first_key_page(visit, status, text))
-        } else {
-            Ok(self.sign_in_page(visit, status, text))
-        };
+        let reply = self
+            .page_of(visit, status, text)
+            .unwrap_or_else(|| Ok(self.sign_in_page(visit, status, text)));
         // Not even the page can be shown: whoever asks may not see it, or the database is gone.
         reply.unwrap_or_else(|_| {
             let page = MessagePage {

@@ -7,7 +7,7 @@ use oidc_provider::{Duty, MandateId, Organisation, OrganisationForm, Refusal, Re
 use time::Duration;
 use web_ui::see_other;
 
-use super::acting::{HERE, LATEST, day, form_of, theme_text, themes};
+use super::acting::{HERE, LATEST, day, form_of, theme_text, themes, written};
 use super::clients::in_languages;
 use super::sign_in::in_language;
 use super::view::{OrganisationRow, OrganisationsPage, RecordPage, RepresentativeRow};
@@ -37,7 +37,7 @@ fn appointed(found: &Representative) -> RepresentativeRow {
             .iter()
             .map(|theme| theme_text(*theme).to_owned())
             .collect(),
-        until: day((found.until - Duration::SECOND).to_offset(HERE).date()),
+        until: written((found.until - Duration::SECOND).to_offset(HERE).date()),
     }
 }
 

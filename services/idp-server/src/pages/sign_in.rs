@@ -553,7 +553,7 @@ impl Pages {
         form: &Parameters,
     ) -> Result<Reply, Problem> {
         let chosen = match field(form, "number")? {
-            "" => None,
+            "none" => None,
             number => Some(number.parse().map_err(|_| Problem::Form)?),
         };
         self.oauth.provider().answer_crossing(
