@@ -177,3 +177,17 @@ fn dechunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
         bytes = bytes.get(end + 4 + size..)?;
     }
 }
+
+/// A SOAP request of the bank, as a Security Server hands it on.
+pub fn envelope(namespace: &str, operation: &str, content: &str) -> String {
+    format!(
+        "<soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:x=\"http://x-road.eu/xsd/xroad.xsd\">\
+         <soap:Header xmlns:i=\"http://x-road.eu/xsd/identifiers\"><x:client i:objectType=\"SUBSYSTEM\">\
+         <i:xRoadInstance>KG</i:xRoadInstance>\
+         <i:memberClass>COM</i:memberClass><i:memberCode>80000001</i:memberCode><i:subsystemCode>bank</i:subsystemCode>\
+         </x:client><x:service i:objectType=\"SERVICE\"><i:xRoadInstance>KG</i:xRoadInstance><i:memberClass>GOV</i:memberClass>\
+         <i:memberCode>70000001</i:memberCode><i:subsystemCode>register</i:subsystemCode><i:serviceCode>{operation}</i:serviceCode>\
+         </x:service><x:userId>KG12</x:userId><x:id>4</x:id><x:protocolVersion>4.0</x:protocolVersion></soap:Header>\
+         <soap:Body><q:{operation} xmlns:q=\"{namespace}\">{content}</q:{operation}></soap:Body></soap:Envelope>"
+    )
+}
