@@ -365,6 +365,37 @@ fn a_protected_witness_is_nobody() {
     let himself = country.token(&json!({ "number": family.father }));
     let own = country.own("GET", &himself, family.father.as_str());
     assert_eq!(own.status, 200);
+    // That the witness locked the number is not told either: it would tell that somebody holds it.
+    let lock = format!("{}/locks/credit", family.father);
+    assert_eq!(country.own("PUT", &himself, &lock).status, 200);
+    let for_credit = format!("{}X-Road-Issue: credit\r\n", headers(READER, "1"));
+    let names = family.names(family.father);
+    let told = |number: PersonalNumber| {
+        let given = json!({
+            "number": number,
+            "familyName": names.family.cyrillic,
+            "givenName": names.given.cyrillic,
+        });
+        let given = given.to_string();
+        [
+            (format!("GET /population/persons/{number}"), ""),
+            (format!("GET /population/persons/{number}/portrait"), ""),
+            (
+                format!(
+                    "GET /population/persons/{number}/represented-by/{}?theme=health",
+                    family.child
+                ),
+                "",
+            ),
+            ("POST /population/verifications".to_owned(), given.as_str()),
+        ]
+        .map(|(line, body)| {
+            let answer = ask(country.running.address, &line, &for_credit, body.as_bytes());
+            let text = answer.text().replace(number.as_str(), "N");
+            (answer.status, text)
+        })
+    };
+    assert_eq!(told(family.father), told(nobody(family.father)));
     let path = format!("persons/{other}");
     let police = country.get(POLICE, &path);
     assert_eq!(police.json()["number"], family.father.as_str());
