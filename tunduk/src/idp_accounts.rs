@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use id_registry::PersonalNumber;
-use oidc_provider::{Provider, Seed, Tenant};
+use oidc_provider::{Earlier, PasswordHash, Provider, Seed, Tenant};
 use serde::Deserialize;
 use time::OffsetDateTime;
 
@@ -25,7 +25,7 @@ pub enum AccountAction {
         /// The settings (docs/identity-provider.md)
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// One JSON object a line: {"number": "…", "subjects": {"SECTOR": "SUBJECT"}}
+        /// One JSON object a line: number, subjects, email, phone, password (docs/taking-over.md)
         source: PathBuf,
     },
 }
@@ -36,6 +36,9 @@ struct Row {
     number: PersonalNumber,
     #[serde(default)]
     subjects: BTreeMap<String, String>,
+    email: Option<String>,
+    phone: Option<String>,
+    password: Option<PasswordHash>,
 }
 
 impl AccountAction {
@@ -105,12 +108,21 @@ fn take_over(provider: &Provider, tenant: Tenant, line: &[u8]) -> Result<(), Str
     {
         return Err("a subject is 1 to 255 ASCII characters, of a named sector".to_owned());
     }
+    if !row.password.as_ref().is_none_or(passwords::can_verify) {
+        return Err("the hash of its password is not one that is verified here".to_owned());
+    }
+    let earlier = Earlier {
+        subjects,
+        email: row.email,
+        phone: row.phone,
+        password: row.password,
+    };
     let seed = Seed::new(crate::random::bytes());
     provider
-        .take_over_by_operator(
+        .take_over(
             row.number,
             tenant,
-            &subjects,
+            &earlier,
             OffsetDateTime::now_utc(),
             &seed,
         )

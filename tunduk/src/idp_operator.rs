@@ -13,6 +13,8 @@ use oidc_provider::{
 use serde::Deserialize;
 use time::OffsetDateTime;
 
+use crate::idp_metadata::Metadata;
+
 /// Officers.
 #[derive(Debug, Subcommand)]
 pub enum OfficerAction {
@@ -205,24 +207,25 @@ fn seed() -> Seed {
 #[serde(deny_unknown_fields)]
 struct Registration {
     client_id: Option<String>,
+    /// The registration at an earlier provider, from which everything comes that is not said here.
+    metadata: Option<PathBuf>,
+    #[serde(default)]
     names: BTreeMap<String, String>,
-    organisation: String,
-    contact: String,
-    sector: String,
+    organisation: Option<String>,
+    contact: Option<String>,
+    sector: Option<String>,
     #[serde(default)]
     redirect_uris: BTreeSet<String>,
     #[serde(default)]
     after_logout_uris: BTreeSet<String>,
     logout_uri: Option<String>,
-    #[serde(default)]
-    tls_key: bool,
+    tls_key: Option<bool>,
     tls_name: Option<CertificateName>,
     keys: Option<PathBuf>,
     #[serde(default)]
     fapi: bool,
     level: Option<String>,
-    #[serde(default)]
-    device_flow: bool,
+    device_flow: Option<bool>,
     theme: Option<Theme>,
     purposes: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -235,36 +238,53 @@ pub fn admit(provider: &Provider, tenant: Tenant, path: &Path) -> Result<String,
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
     let read: Registration = toml::from_str(&text).map_err(|error| failed(&error))?;
+    let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
+    let earlier = match &read.metadata {
+        Some(file) => Metadata::read(&beside(file), read.client_id.as_deref())?,
+        None => Metadata::default(),
+    };
+    let tls_key = read.tls_key.unwrap_or_else(|| earlier.has_tls_key());
     let keys = match &read.keys {
-        None => String::new(),
+        None if read.metadata.is_none() || read.tls_name.is_some() => String::new(),
+        None => jwk_set(&earlier.keys().map_err(|error| failed(&error))?)
+            .map_err(|error| failed(&error))?,
         Some(file) => {
-            let file = path.parent().unwrap_or(Path::new("")).join(file);
+            let file = beside(file);
             let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
             let text = std::fs::read_to_string(&file).map_err(|error| failed(&error))?;
-            let set = JwkSet::decode(&text).map_err(|error| failed(&error))?;
-            set.to_value().to_string()
+            jwk_set(&text).map_err(|error| failed(&error))?
         }
     };
-    let authentication = match (read.tls_key, read.tls_name) {
+    let authentication = match (tls_key, read.tls_name) {
         (false, None) => ClientAuthentication::PrivateKeyJwt,
         (true, None) => ClientAuthentication::TlsKey,
         (false, Some(name)) => ClientAuthentication::TlsName { name },
         (true, Some(_)) => return Err(failed(&"tls_key and tls_name exclude each other")),
     };
     let level = match read.level.as_deref() {
-        None | Some("low") => Level::Low,
+        None => earlier.level().unwrap_or(Level::Low),
+        Some("low") => Level::Low,
         Some("substantial") => Level::Substantial,
         Some("high") => Level::High,
         Some(_) => return Err(failed(&"level is low, substantial or high")),
     };
+    let said = |said: Option<String>, earlier: Option<String>, what: &str| {
+        said.or(earlier)
+            .ok_or_else(|| failed(&format!("{what} is missing")))
+    };
     let form = ClientForm {
-        names: read.names,
-        organisation: read.organisation,
-        contact: read.contact,
-        sector: read.sector,
-        redirect_uris: read.redirect_uris,
-        after_logout_uris: read.after_logout_uris,
-        logout_uri: read.logout_uri,
+        organisation: said(read.organisation, earlier.organisation(), "organisation")?,
+        contact: said(read.contact, earlier.contact(), "contact")?,
+        sector: said(read.sector, earlier.sector(), "sector")?,
+        names: or_else(read.names, BTreeMap::is_empty, || earlier.names()),
+        device_flow: read.device_flow.unwrap_or_else(|| earlier.device_flow()),
+        redirect_uris: or_else(read.redirect_uris, BTreeSet::is_empty, || {
+            earlier.redirect_uris.clone()
+        }),
+        after_logout_uris: or_else(read.after_logout_uris, BTreeSet::is_empty, || {
+            earlier.post_logout_redirect_uris.clone()
+        }),
+        logout_uri: read.logout_uri.or(earlier.backchannel_logout_uri),
         authentication,
         keys,
         profile: if read.fapi {
@@ -274,10 +294,9 @@ pub fn admit(provider: &Provider, tenant: Tenant, path: &Path) -> Result<String,
         },
         purposes: read.purposes,
         level,
-        device_flow: read.device_flow,
         theme: read.theme,
     };
-    let id = read.client_id.map(ClientId::new);
+    let id = read.client_id.or(earlier.client_id).map(ClientId::new);
     let id = provider
         .admit_client(
             id.as_ref(),
@@ -288,4 +307,13 @@ pub fn admit(provider: &Provider, tenant: Tenant, path: &Path) -> Result<String,
         )
         .map_err(|error| failed(&error))?;
     Ok(id.as_str().to_owned())
+}
+
+/// What is said, or else something other.
+fn or_else<T>(said: T, is_empty: fn(&T) -> bool, other: impl FnOnce() -> T) -> T {
+    if is_empty(&said) { other() } else { said }
+}
+
+fn jwk_set(text: &str) -> Result<String, jose::JwkError> {
+    Ok(JwkSet::decode(text)?.to_value().to_string())
 }

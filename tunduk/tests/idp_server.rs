@@ -3,9 +3,27 @@
 
 mod idp_site;
 
+use std::sync::Arc;
+
 use http::Method;
+use id_registry::{PersonalNumber, Theme};
 use idp_site::{Browser, Site, eventually};
+use oidc_provider::{ClientId, Level, Provider, Relations, StoreError};
 use serde_json::Value;
+
+struct NoRelations;
+
+impl Relations for NoRelations {
+    fn may_act(
+        &self,
+        _: PersonalNumber,
+        _: PersonalNumber,
+        _: Theme,
+        _: time::Date,
+    ) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+}
 
 fn kids(set: &Value) -> Vec<String> {
     let keys = set["keys"].as_array().unwrap();
@@ -194,6 +212,120 @@ fn accounts_are_taken_over_one_by_one_and_once() {
         !said.contains("old-1") && !said.contains("21705199000017"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_taken_over_signs_in_with_the_password_of_before() {
+    let mut site = Site::new("people", "");
+    site.start();
+    // bcrypt of "abcdefghijklmnopqrstuvwxyz".
+    let row = "{\"number\":\"21705199000017\",\"email\":\"Aizada@mail.example\",\
+        \"password\":\"$2a$06$.rCVZVOThsIa97pEDOxvGuRRgzG64bvtJ0938xuqzv18d3ZpQhstC\"}\n\
+        {\"number\":\"11705199000016\",\"password\":\"5f4dcc3b5aa765d61d8327deb882cf99\"}\n\
+        {\"number\":\"11705199000024\",\"email\":\"nobody\"}\n";
+    std::fs::write(site.path("accounts.jsonl"), row).unwrap();
+    let path = site.path("accounts.jsonl");
+    let import = || site.run(&["account", "import"], &[path.to_str().unwrap()]);
+    let said = String::from_utf8(import().stderr).unwrap();
+    assert!(said.contains("line 2: the hash"), "{said}");
+    assert!(
+        said.contains("line 3: ") && !said.contains("nobody"),
+        "{said}"
+    );
+    assert!(said.contains("1 accounts are here, 2 lines"), "{said}");
+    for _ in 0..2 {
+        let mut browser = Browser::new(&site);
+        browser.get("/sign-in").await;
+        let password = |text| [("name", "21705199000017"), ("password", text)];
+        let wrong = browser
+            .post("/sign-in/password", &password("another password"))
+            .await;
+        assert_ne!(wrong.status, 200, "{wrong:?}");
+        let asked = browser
+            .post("/sign-in/password", &password("abcdefghijklmnopqrstuvwxyz"))
+            .await;
+        assert_eq!(asked.status, 200, "{asked:?}");
+        let (attempt, code) = (asked.field("attempt"), site.last_code());
+        let entered = browser
+            .post("/sign-in/code", &[("attempt", &attempt), ("code", &code)])
+            .await;
+        assert_eq!(entered.status, 303, "{entered:?}");
+        let account = browser.get("/account").await;
+        assert!(account.body.contains("/account/freeze"), "{account:?}");
+        // Nobody was compared yet: nothing personal is shown.
+        assert!(!account.body.contains("21705199000017"), "{account:?}");
+        // The second time, the hash is one of our own making; taking over again does not bring the earlier one back.
+        assert!(!import().status.success());
+    }
+    let told = site.messages();
+    assert!(
+        told.iter()
+            .any(|it| it["to"].to_string().contains("aizada@mail.example")),
+        "{told:?}"
+    );
+    site.stop();
+}
+
+#[test]
+fn relying_parties_of_an_earlier_provider_keep_what_its_export_says() {
+    let site = Site::new("people", "");
+    let key = idp_site::signing_key();
+    let other =
+        serde_json::json!({ "client_id": "other", "redirect_uris": ["https://o.example/"] });
+    let bank = serde_json::json!({
+        "client_id": "bank-4711", "client_secret": "of-before",
+        "client_name": "Bank", "client_name#ky": "Банк", "contacts": ["admin@bank.example"],
+        "redirect_uris": ["https://bank.example/back"],
+        "post_logout_redirect_uris": ["https://bank.example/bye"],
+        "response_types": ["code", "id_token"], "grant_types": ["authorization_code", "implicit"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": { "keys": [key.public().to_value()] },
+    });
+    let secret = serde_json::json!({
+        "client_id": "shop", "redirect_uris": ["https://shop.example/back"],
+        "token_endpoint_auth_method": "client_secret_post", "contacts": ["admin@shop.example"],
+    });
+    let implicit = serde_json::json!({ "client_id": "old", "response_types": ["id_token"] });
+    let export = serde_json::json!([other, bank, secret, implicit]);
+    std::fs::write(site.path("export.json"), export.to_string()).unwrap();
+    let add = |lines: &str| {
+        let text = format!(
+            "metadata = \"export.json\"\norganisation = \"Bank of Examples\"\n{lines}\n\
+             [purposes.openid]\nen = \"to know you again\"\n"
+        );
+        let path = site.path("party.toml");
+        std::fs::write(&path, text).unwrap();
+        let output = site.run(&["client", "add"], &[path.to_str().unwrap()]);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    for (lines, reason) in [
+        ("", "client_id"),
+        ("client_id = \"nobody\"", "nobody is not in it"),
+        ("client_id = \"shop\"", "client_secret_post"),
+        ("client_id = \"old\"", "code flow"),
+        ("client_id = \"other\"", "keys"),
+    ] {
+        let (taken, said) = add(lines);
+        assert!(!taken && said.contains(reason), "{lines}: {said}");
+    }
+    for _ in 0..2 {
+        let taken = add("client_id = \"bank-4711\"");
+        assert_eq!(taken, (true, "bank-4711\n".to_owned()));
+    }
+    let store = store_sqlite::SqliteIdentity::open(&site.path("state/identity.sqlite")).unwrap();
+    let provider = Provider::new(Arc::new(store), Arc::new(NoRelations), &[0; 32]);
+    let kept = provider.client(&ClientId::new("bank-4711")).unwrap();
+    let form = &kept.client().form;
+    assert_eq!(form.names["ky"], "Банк");
+    assert_eq!(form.sector, "bank.example");
+    assert!(form.redirect_uris.contains("https://bank.example/back"));
+    assert!(form.after_logout_uris.contains("https://bank.example/bye"));
+    assert!(
+        form.keys
+            .contains(key.public().to_value()["x"].as_str().unwrap())
+    );
+    assert!(!form.device_flow && form.level == Level::Low);
 }
 
 #[test]

@@ -3,15 +3,18 @@
 //! A flood of passwords takes no more memory than the threads have from the start, fails early where the queue is full,
 //! and does not hold up whoever signs in by a key: the operating system runs the hashing threads last.
 
+mod foreign;
 mod phc;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use argon2::{Block, Params};
 use oidc_provider::PasswordHash;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+use crate::foreign::Foreign;
 use crate::phc::Phc;
 
 /// Memory of one hashing in KiB (OWASP's and RFC 9106's advice for interactive use, as of 2026: 19 MiB).
@@ -22,6 +25,11 @@ pub const PASSES: u32 = 2;
 pub const SHORTEST: usize = 10;
 /// Most bytes of a password.
 pub const LONGEST: usize = 256;
+/// A wrong password is told no sooner than so long after its check began: hashes that other programs made take longer or
+/// shorter than ours, and nobody is to see from outside whose account has one.
+pub const WRONG_AFTER: Duration = Duration::from_millis(300);
+/// The longest stored hash, in bytes.
+const LONGEST_HASH: usize = 256;
 /// The lowest priority of a thread.
 const NICEST: i32 = 19;
 
@@ -68,9 +76,61 @@ enum Task {
         reply: oneshot::Sender<String>,
     },
     Verify {
-        against: Phc,
-        reply: oneshot::Sender<bool>,
+        against: Kept,
+        /// For a hash of our own making, where another program made the one that fits.
+        salt: [u8; 16],
+        reply: oneshot::Sender<Found>,
     },
+}
+
+/// A stored hash.
+enum Kept {
+    Argon2id(Phc),
+    Foreign(Foreign),
+}
+
+impl Kept {
+    fn parse(text: &str) -> Option<Self> {
+        if text.len() > LONGEST_HASH {
+            return None;
+        }
+        let own = Phc::parse(text).map(Self::Argon2id);
+        own.or_else(|| Foreign::parse(text).map(Self::Foreign))
+    }
+
+    fn fits(&self, password: &[u8], memory: &mut Vec<Block>) -> bool {
+        match self {
+            Self::Argon2id(hash) => hash.fits(password, memory),
+            Self::Foreign(hash) => hash.fits(password),
+        }
+    }
+
+    /// Whether a new hash would be made in the same way.
+    fn is_current(&self) -> bool {
+        matches!(self, Self::Argon2id(hash) if hash.is_current())
+    }
+}
+
+/// Whether a hash that another program made can be verified here: Argon2id, bcrypt, PBKDF2, of a bounded cost.
+#[must_use]
+pub fn can_verify(hash: &PasswordHash) -> bool {
+    Kept::parse(&hash.0).is_some()
+}
+
+/// What a thread found.
+struct Found {
+    fits: bool,
+    renewed: Option<String>,
+    begun: Instant,
+}
+
+/// What a check of a password found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether the password fits.
+    pub fits: bool,
+    /// If it fits a hash that is not as new ones are made: a new one, to be kept instead.
+    pub renewed: Option<PasswordHash>,
 }
 
 type Job = (Password, Task);
@@ -136,7 +196,8 @@ impl Hasher {
 }
 
 impl Place<'_> {
-    /// Whether a password fits a hash. Without one it does not, and takes as long.
+    /// Whether a password fits a hash; a new salt of random bytes is for a hash that is to be renewed. Without a hash it does
+    /// not fit. Wrong answers take [`WRONG_AFTER`] at least.
     ///
     /// # Errors
     /// [`PasswordError::Unreadable`].
@@ -144,15 +205,28 @@ impl Place<'_> {
         self,
         password: Password,
         hash: Option<&PasswordHash>,
-    ) -> Result<bool, PasswordError> {
+        salt: [u8; 16],
+    ) -> Result<Verdict, PasswordError> {
         let against = match hash {
-            Some(hash) => Phc::parse(&hash.0).ok_or(PasswordError::Unreadable)?,
-            None => Phc::of_nobody(),
+            Some(hash) => Kept::parse(&hash.0).ok_or(PasswordError::Unreadable)?,
+            None => Kept::Argon2id(Phc::of_nobody()),
         };
         let (reply, answer) = oneshot::channel();
-        self.0.send((password, Task::Verify { against, reply }));
-        let fits = answer.await.map_err(|_| PasswordError::Busy)?;
-        Ok(fits && hash.is_some())
+        let task = Task::Verify {
+            against,
+            salt,
+            reply,
+        };
+        self.0.send((password, task));
+        let found = answer.await.map_err(|_| PasswordError::Busy)?;
+        let fits = found.fits && hash.is_some();
+        if !fits {
+            tokio::time::sleep_until((found.begun + WRONG_AFTER).into()).await;
+        }
+        Ok(Verdict {
+            fits,
+            renewed: found.renewed.map(PasswordHash),
+        })
     }
 }
 
@@ -174,8 +248,21 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
                     let _ = reply.send(made.to_string());
                 }
             }
-            Task::Verify { against, reply } if !reply.is_closed() => {
-                let _ = reply.send(against.fits(password.0.as_bytes(), &mut memory));
+            Task::Verify {
+                against,
+                salt,
+                reply,
+            } if !reply.is_closed() => {
+                let begun = Instant::now();
+                let fits = against.fits(password.0.as_bytes(), &mut memory);
+                let renewed = (fits && !against.is_current())
+                    .then(|| Phc::make(password.0.as_bytes(), &salt, &mut memory))
+                    .flatten();
+                let _ = reply.send(Found {
+                    fits,
+                    renewed: renewed.map(|made| made.to_string()),
+                    begun,
+                });
             }
             Task::Hash { .. } | Task::Verify { .. } => {}
         }

@@ -270,6 +270,13 @@ impl Account {
         self.card || !self.passkeys.is_empty() || self.password.is_some()
     }
 
+    /// Whether a person who was compared gets a first key. What lets somebody in at an earlier provider's account does not
+    /// count: whoever has it was never compared.
+    #[must_use]
+    pub fn needs_first_key(&self) -> bool {
+        !self.has_a_way_in() || self.proofing == Proofing::TakenOver
+    }
+
     /// The level that a factor gives on this account.
     #[must_use]
     pub fn level(&self, factor: Factor) -> Level {
@@ -307,6 +314,22 @@ impl Account {
         self.proofing = proofing;
         self.proofed_at = Some(at);
         self.recovery = Recovery::Desk;
+    }
+
+    /// As [`Account::bind`], for a person who did not come in by the account's own ways: those of an earlier provider end,
+    /// because whoever knows its password need not be the person. Its addresses hear of it.
+    pub(crate) fn found_out(
+        &mut self,
+        person: PersonalNumber,
+        proofing: Proofing,
+        at: OffsetDateTime,
+    ) {
+        if self.proofing == Proofing::TakenOver {
+            self.password = None;
+            self.devices.clear();
+            self.end_everything();
+        }
+        self.bind(person, proofing, at);
     }
 
     pub(crate) fn add_key(&mut self, key: Passkey) -> Result<(), Refusal> {

@@ -250,16 +250,18 @@ fn subjects_are_different_in_each_sector_and_survive_a_move() {
     assert_eq!(BTreeSet::from_iter(&all).len(), 4);
     assert!(all.iter().all(|subject| subject.len() == 43));
 
-    let clients = world.officer(1, Duty::Clients);
-    let old = [("bank.example".to_owned(), "old-4711".to_owned())];
-    let take = |serial, subjects: &[(String, String)]| {
-        world
-            .provider
-            .take_over(&clients, number(serial), Tenant::People, subjects, &seed())
+    let old = Earlier {
+        subjects: vec![("bank.example".to_owned(), "old-4711".to_owned())],
+        ..Earlier::default()
     };
-    let id = take(30, &old).unwrap();
-    assert_eq!(take(30, &old).unwrap(), id, "again, it changes nothing");
-    assert_eq!(refusal(take(31, &old)), Refusal::Bound);
+    let take = |serial, tenant| {
+        let provider = &world.provider;
+        provider.take_over(number(serial), tenant, &old, NOON, &seed())
+    };
+    let people = Tenant::People;
+    let id = take(30, people).unwrap();
+    assert_eq!(take(30, people).unwrap(), id, "again, it changes nothing");
+    assert_eq!(refusal(take(31, people)), Refusal::Bound);
     // The person comes with a card, and the bank knows who it is.
     let card = CardHolder {
         number: number(30),

@@ -353,13 +353,8 @@ impl Model {
             Operation::Unfreeze { person } => {
                 let officer = self.world.officer(2, Duty::Desk);
                 let number = number(serial(person));
-                let done = self.world.provider.unfreeze_for(
-                    &officer,
-                    None,
-                    number,
-                    Tenant::People,
-                    &seed(),
-                );
+                let provider = &self.world.provider;
+                let done = provider.unfreeze_for(&officer, number, Tenant::People, &seed());
                 assert_eq!(done.is_ok(), self.people[person].frozen, "{done:?}");
                 if done.is_ok() {
                     self.people[person].frozen = false;

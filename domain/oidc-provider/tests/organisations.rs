@@ -152,10 +152,15 @@ fn only_an_officer_with_the_duty_records_and_only_somebody_proofed_heads() {
     assert_eq!(record(&desk, &form(10)), Refusal::NotOnDuty);
     assert_eq!(record(&registrar, &form(3)), Refusal::OwnCase);
     assert_eq!(record(&registrar, &form(77)), Refusal::NoAccount);
-    let clients = world.officer(1, Duty::Clients);
     world
         .provider
-        .take_over(&clients, number(30), Tenant::People, &[], &seed())
+        .take_over(
+            number(30),
+            Tenant::People,
+            &Earlier::default(),
+            NOON,
+            &seed(),
+        )
         .unwrap();
     assert_eq!(record(&registrar, &form(30)), Refusal::NotProofed);
     for (language, name) in [("en", " "), ("xx", "Bakery"), ("en", &*"a".repeat(201))] {

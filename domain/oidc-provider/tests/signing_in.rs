@@ -364,20 +364,22 @@ fn a_freeze_is_not_lifted_over_the_way_by_which_it_came() {
     let [first, second] = [1, 2].map(|serial| world.officer(serial, Duty::Desk));
     let provider = &world.provider;
     let by_key = || provider.unfreeze(&assertion(10, 0), &origin(TOWN), NOON, &seed());
-    let at_desk = |second: Option<&OnDuty>| {
-        provider.unfreeze_for(&first, second, number(10), Tenant::People, &seed())
-    };
+    let at_desk = || provider.unfreeze_for(&first, number(10), Tenant::People, &seed());
     provider.freeze(&world.who(&person), &seed()).unwrap();
     assert_eq!(refusal(by_key()), Refusal::SameWay);
-    at_desk(None).unwrap();
-    assert_eq!(refusal(at_desk(None)), Refusal::NotFrozen);
+    at_desk().unwrap();
+    assert_eq!(refusal(at_desk()), Refusal::NotFrozen);
 
     provider
         .freeze_for(&first, number(10), Tenant::People, Way::Counter, &seed())
         .unwrap();
-    assert_eq!(refusal(at_desk(None)), Refusal::SameWay);
-    assert_eq!(refusal(at_desk(Some(&first))), Refusal::SameOfficer);
-    at_desk(Some(&second)).unwrap();
+    assert_eq!(refusal(at_desk()), Refusal::SameWay);
+    let case = provider
+        .open_unfreeze(&first, number(10), Tenant::People, &seed())
+        .unwrap();
+    let by = |officer: &OnDuty| provider.confirm_unfreeze(officer, &case.id, &seed());
+    assert_eq!(refusal(by(&first)), Refusal::SameOfficer);
+    by(&second).unwrap();
 
     provider
         .freeze_for(&first, number(10), Tenant::People, Way::Call, &seed())

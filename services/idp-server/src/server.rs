@@ -291,24 +291,25 @@ impl Server {
     async fn follow_keys(self) {
         let mut known = None;
         loop {
-            let keys = self.keys.clone();
+            let (keys, before) = (self.keys.clone(), known.clone());
             let loaded = tokio::task::spawn_blocking(move || {
                 let now = OffsetDateTime::now_utc();
-                let text = keys.text()?;
-                Ok::<_, crate::token_keys::TokenKeysError>((text, keys.load(now)?))
+                // The time ends old keys also where the ring stays as it is.
+                let state = keys.state(now)?;
+                if before.as_ref() == Some(&state) {
+                    return Ok(None);
+                }
+                Ok::<_, crate::token_keys::TokenKeysError>(Some((state, keys.load(now)?)))
             });
             match loaded.await {
-                Ok(Ok((text, keys))) => {
-                    // The time ends old keys also where the ring stays as it is.
-                    let state = (text, keys.published.len());
-                    if known.as_ref() != Some(&state) {
-                        if known.is_some() {
-                            let kid = keys.active.public().kid().unwrap_or_default();
-                            tracing::warn!(kid, "the keys that sign tokens changed");
-                        }
-                        known = Some(state);
-                        self.oauth.replace_keys(keys);
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some((state, keys)))) => {
+                    if known.is_some() {
+                        let kid = keys.active.public().kid().unwrap_or_default();
+                        tracing::warn!(kid, "the keys that sign tokens changed");
                     }
+                    known = Some(state);
+                    self.oauth.replace_keys(keys);
                 }
                 Ok(Err(error)) => {
                     tracing::error!(%error, "the keys that sign tokens cannot be read; the earlier ones stay in use");

@@ -132,11 +132,19 @@ impl TokenKeys {
         }
     }
 
-    /// The ring as it is written, to tell whether it changed.
+    /// What tells whether there is anything to read anew: which keys are published, and which signs.
     ///
     /// # Errors
     /// It is not there or cannot be read.
-    pub fn text(&self) -> Result<String, TokenKeysError> {
+    pub fn state(&self, now: OffsetDateTime) -> Result<Vec<(String, KeyStanding)>, TokenKeysError> {
+        let ring = self.ring()?;
+        let published = ring.published(now);
+        Ok(published
+            .map(|key| (key.kid.clone(), key.standing))
+            .collect())
+    }
+
+    fn text(&self) -> Result<String, TokenKeysError> {
         let path = self.path(RING);
         match std::fs::metadata(&path) {
             Ok(known) if known.len() > LONGEST_RING => Err(unusable(&path, "it is too long")),

@@ -1,5 +1,4 @@
-//! Acting for another: as parent or guardian by the register, or by a mandate. And accounts taken over from an
-//! earlier provider, with the subjects that relying parties know.
+//! Acting for another: as parent or guardian by the register, or by a mandate.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +7,15 @@ use time::{Duration, OffsetDateTime};
 
 use id_registry::{OrganisationNumber, PersonalNumber, Theme, day_of};
 
-use super::support::{Duty, NoticeKind, Subject};
-use super::{Decision, OnDuty, Provider};
-use crate::account::{Account, Login, LoginName, Tenant};
+use super::support::NoticeKind;
+use super::{Decision, Provider};
+use crate::account::{Account, Login, LoginName};
 use crate::event::{Event, EventKind};
 use crate::grant::{Acting, Right};
-use crate::level::{Operation, Proofing};
+use crate::level::Operation;
 use crate::port::{self, By, Changes, Item, Kind};
 use crate::refusal::{Failure, Refusal};
-use crate::secret::{AccountId, Digest, MandateId, Seed};
+use crate::secret::{AccountId, MandateId, Seed};
 use crate::session::Authenticated;
 
 /// How long a mandate holds at most.
@@ -407,7 +406,8 @@ impl Provider {
         let by_register = self.relations.may_act(own, number, theme, day_of(now))?;
         let subject = self.account_of(&LoginName::Number(number, actor.tenant))?;
         if let Some(subject) = subject {
-            if !subject.value.is_open() {
+            // An account that an earlier provider named is nobody's yet.
+            if !subject.value.is_open() || subject.value.person.is_none() {
                 return Err(Refusal::NotAvailable.into());
             }
             if by_register {
@@ -471,80 +471,6 @@ impl Provider {
                 None => Ok(false),
             },
         }
-    }
-
-    /// Takes an account over from an earlier provider, with the subjects by which relying parties know the person. It
-    /// reaches low at most until the person comes to a desk or uses a card. Again for the same person, it changes
-    /// nothing and gives the same account.
-    ///
-    /// # Errors
-    /// [`Refusal::NotOnDuty`], [`Refusal::Bound`] if a subject is another account's.
-    pub fn take_over(
-        &self,
-        by: &OnDuty,
-        number: PersonalNumber,
-        tenant: Tenant,
-        subjects: &[(String, String)],
-        seed: &Seed,
-    ) -> Result<AccountId, Failure> {
-        by.has(Duty::Clients)?;
-        let event = by.event(EventKind::AccountTakenOver);
-        self.take_over_with(&event, number, tenant, subjects, seed)
-    }
-
-    /// As [`Provider::take_over`], leaving this event.
-    pub(super) fn take_over_with(
-        &self,
-        event: &Event,
-        number: PersonalNumber,
-        tenant: Tenant,
-        subjects: &[(String, String)],
-        seed: &Seed,
-    ) -> Result<AccountId, Failure> {
-        let login = LoginName::Number(number, tenant).key();
-        self.decide(|| {
-            let mut changes = Changes::default();
-            let id = match self.account_of_login(&login)? {
-                Some(account) => account.value.id,
-                None => {
-                    let mut account =
-                        Account::open(AccountId(seed.id("account")), tenant, event.at);
-                    account.person = Some(number);
-                    account.proofing = Proofing::TakenOver;
-                    changes.insert(&account)?;
-                    changes.insert(&Login {
-                        key: login.clone(),
-                        account: account.id.clone(),
-                    })?;
-                    changes.event(event.clone().account(&account.id));
-                    account.id
-                }
-            };
-            for (sector, subject) in subjects {
-                let found = self.load::<Subject>(&Subject::key_of(sector, &id))?;
-                if found.is_some_and(|found| found.value.subject == *subject) {
-                    continue;
-                }
-                let parts = [b"subject", sector.as_bytes(), subject.as_bytes()];
-                let place = format!("s{}", Digest::of(&parts).as_str());
-                let known = self
-                    .load::<Subject>(&Subject::key_of(sector, &id))?
-                    .is_some();
-                if known || self.load::<Login>(&place)?.is_some() {
-                    return Err(Refusal::Bound.into());
-                }
-                changes.insert(&Subject {
-                    sector: sector.clone(),
-                    account: id.clone(),
-                    subject: subject.clone(),
-                })?;
-                changes.insert(&Login {
-                    key: place,
-                    account: id.clone(),
-                })?;
-            }
-            Ok(Decision::yes(changes, id))
-        })
     }
 }
 

@@ -35,6 +35,9 @@ pub enum CaseFor {
 struct RecoveryCase {
     id: RecoveryId,
     account: AccountId,
+    /// Whose account it is or, for one of an earlier provider, is said to be.
+    #[serde(default)]
+    number: Option<PersonalNumber>,
     epoch: u64,
     opened_by: AccountId,
     #[serde(default)]
@@ -133,6 +136,7 @@ impl Provider {
             let case = RecoveryCase {
                 id: RecoveryId(seed.id("recovery")),
                 account: account.value.id.clone(),
+                number: Some(number),
                 epoch: account.value.epoch,
                 opened_by: by.officer.account.clone(),
                 office: by.officer.office.clone(),
@@ -182,7 +186,7 @@ impl Provider {
             let account = self.account(&case.account)?.value;
             let waits = by.now() < case.at + RECOVERY_WAITS && account.epoch == case.epoch;
             let others = case.opened_by != by.officer.account && case.account != by.officer.account;
-            if let Some(person) = account.person
+            if let Some(person) = account.person.or(case.number)
                 && waits
                 && others
                 && case.office == by.officer.office

@@ -26,8 +26,8 @@ const LONGEST_ADDRESS: usize = 254;
 /// service verifies against a hash of its own making, so that it takes as long, and reports what came out.
 #[derive(Debug)]
 pub struct PasswordCheck {
-    account: Option<AccountId>,
-    hash: Option<PasswordHash>,
+    pub(super) account: Option<AccountId>,
+    pub(super) hash: Option<PasswordHash>,
 }
 
 impl PasswordCheck {
@@ -528,7 +528,7 @@ fn attempt(
 
 /// An e-mail address in lower case, if it may be one: what is before and after the one `@` is not empty, and nothing
 /// in it ends a header. Whether it is one is found out by the code that is sent to it.
-fn email(address: &str) -> Result<String, Refusal> {
+pub(super) fn email(address: &str) -> Result<String, Refusal> {
     let address = address.trim().to_lowercase();
     let well_formed = address.len() <= LONGEST_ADDRESS
         && !address.chars().any(|c| c.is_whitespace() || c.is_control())
@@ -539,7 +539,7 @@ fn email(address: &str) -> Result<String, Refusal> {
 }
 
 /// A phone number in E.164 form.
-fn phone(number: &str) -> Result<String, Refusal> {
+pub(super) fn phone(number: &str) -> Result<String, Refusal> {
     let digits: String = number
         .chars()
         .filter(|c| !matches!(c, ' ' | '-' | '(' | ')'))

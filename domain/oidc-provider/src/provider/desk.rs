@@ -89,8 +89,8 @@ impl Item for TicketItem {
 /// An account as an officer at a desk sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AtDesk {
-    /// Whether its holder has any way in.
-    pub has_a_way_in: bool,
+    /// Whether its holder gets a first key: there is no way in yet that counts.
+    pub needs_first_key: bool,
     /// Over which way it was frozen, if it is.
     pub frozen: Option<Way>,
     /// Until when signing and issuing wait after a recovery.
@@ -152,12 +152,19 @@ impl Provider {
             let mut changes = Changes::default();
             let (id, epoch) = match self.account_of_login(&login)? {
                 Some(mut account) => {
-                    if account.value.has_a_way_in() {
+                    if !account.value.needs_first_key() {
                         return Err(Refusal::HasAccount.into());
                     }
                     by.not_about(&account.value.id)?;
-                    account.value.bind(number, Proofing::InPerson, now);
+                    account.value.found_out(number, Proofing::InPerson, now);
                     changes.replace(&account)?;
+                    self.notify(
+                        &mut changes,
+                        &account.value,
+                        NoticeKind::WaysChanged,
+                        now,
+                        seed,
+                    )?;
                     (account.value.id, account.value.epoch)
                 }
                 None => {
@@ -284,7 +291,7 @@ impl Provider {
     /// # Errors
     /// [`Refusal::Bound`] if the account is bound already.
     pub fn binding_ticket(&self, who: &Authenticated, seed: &Seed) -> Result<Ticket, Failure> {
-        if who.account.person.is_some() && who.account.proofing != Proofing::TakenOver {
+        if who.account.person.is_some() {
             return Err(Refusal::Bound.into());
         }
         let with = who
@@ -338,13 +345,18 @@ impl Provider {
                 Some(_) => {}
                 None => {
                     let login = LoginName::Number(number, account.value.tenant).key();
-                    if self.load::<Login>(&login)?.is_some() {
-                        return Err(Refusal::HasAccount.into());
+                    match self.load::<Login>(&login)? {
+                        // The number by which an earlier provider named it.
+                        Some(found) if found.value.account == account.value.id => {}
+                        Some(_) => return Err(Refusal::HasAccount.into()),
+                        None if account.value.proofing == Proofing::TakenOver => {
+                            return Err(Refusal::Bound.into());
+                        }
+                        None => changes.insert(&Login {
+                            key: login,
+                            account: account.value.id.clone(),
+                        })?,
                     }
-                    changes.insert(&Login {
-                        key: login,
-                        account: account.value.id.clone(),
-                    })?;
                 }
             }
             changes.remove(&ticket);
@@ -385,7 +397,7 @@ impl Provider {
         let account = self.account_of(&LoginName::Number(number, tenant))?;
         Ok(account.map(|account| AtDesk {
             has_printed_codes: !account.value.printed_codes.is_empty(),
-            has_a_way_in: account.value.has_a_way_in(),
+            needs_first_key: account.value.needs_first_key(),
             frozen: match account.value.standing {
                 Standing::Open => None,
                 Standing::Frozen { way, .. } => Some(way),
@@ -434,34 +446,23 @@ impl Provider {
         })
     }
 
-    /// Lifts a freeze at a counter, where the officer compared the person; with a second officer also one that came
-    /// over a counter.
+    /// Lifts a freeze at a counter, where the officer compared the person. One that came over a counter takes two officers:
+    /// [`Provider::open_unfreeze`].
     ///
     /// # Errors
-    /// [`Refusal::SameWay`], [`Refusal::SameOfficer`], [`Refusal::NotFrozen`], [`Refusal::OwnCase`].
+    /// [`Refusal::SameWay`], [`Refusal::NotFrozen`], [`Refusal::OwnCase`].
     pub fn unfreeze_for(
         &self,
         by: &OnDuty,
-        second: Option<&OnDuty>,
         number: PersonalNumber,
         tenant: Tenant,
         seed: &Seed,
     ) -> Result<(), Failure> {
         by.has(Duty::Desk)?;
-        if let Some(second) = second {
-            second.has(Duty::Desk)?;
-            if second.officer.account == by.officer().account {
-                return Err(Refusal::SameOfficer.into());
-            }
-        }
         self.decide(|| {
             let mut account = self.person(number, tenant)?;
             by.not_about(&account.value.id)?;
-            if let Some(second) = second {
-                second.not_about(&account.value.id)?;
-            }
-            let officers = 1 + usize::from(second.is_some());
-            account.value.unfreeze(Way::Counter, officers)?;
+            account.value.unfreeze(Way::Counter, 1)?;
             let mut changes = Changes::default();
             changes.replace(&account)?;
             self.notify(
@@ -471,13 +472,10 @@ impl Provider {
                 by.now(),
                 seed,
             )?;
-            for officer in [Some(by), second].into_iter().flatten() {
-                changes.event(
-                    officer
-                        .event(EventKind::AccountUnfrozen)
-                        .account(&account.value.id),
-                );
-            }
+            changes.event(
+                by.event(EventKind::AccountUnfrozen)
+                    .account(&account.value.id),
+            );
             Ok(Decision::yes(changes, ()))
         })
     }

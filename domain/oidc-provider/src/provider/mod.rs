@@ -16,6 +16,7 @@ mod own;
 mod reading;
 mod sign_in;
 mod support;
+mod takeover;
 mod tokens;
 mod words;
 
@@ -44,6 +45,7 @@ pub use organisations::{Organisation, OrganisationForm, Representative};
 pub use reading::{Declared, Events, Ground, Reference};
 pub use sign_in::{Assertion, CardHolder};
 pub use support::{Duty, Notice, NoticeKind, Officer};
+pub use takeover::Earlier;
 pub use tokens::Redemption;
 pub use words::{SigningWord, Word};
 

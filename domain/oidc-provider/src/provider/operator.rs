@@ -16,7 +16,7 @@ use crate::refusal::{Failure, Refusal};
 use crate::secret::{AccountId, ClientId, Seed};
 
 /// Why, in events.
-const OPERATOR: &str = "operator";
+pub(super) const OPERATOR: &str = "operator";
 
 /// An account that the operator opened or found.
 struct Opened {
@@ -119,9 +119,9 @@ impl Provider {
         let event = |kind| Event::new(kind, now).because(OPERATOR);
         let (id, epoch, needs_key) = match self.account_of_login(&login)? {
             Some(mut account) => {
-                let needs_key = !account.value.has_a_way_in();
+                let needs_key = account.value.needs_first_key();
                 if needs_key {
-                    account.value.bind(number, Proofing::InPerson, now);
+                    account.value.found_out(number, Proofing::InPerson, now);
                     changes.replace(&account)?;
                 }
                 (account.value.id, account.value.epoch, needs_key)
@@ -158,23 +158,6 @@ impl Provider {
             changes.event(event.account(&id).because(OPERATOR));
             Ok(Decision::yes(changes, ()))
         })
-    }
-
-    /// Takes an account over from an earlier provider, with the subjects by which relying parties of each sector know the
-    /// person. Again for the same person, it changes nothing.
-    ///
-    /// # Errors
-    /// [`Refusal::Bound`] if a subject is another account's, or the account has another one.
-    pub fn take_over_by_operator(
-        &self,
-        number: PersonalNumber,
-        tenant: Tenant,
-        subjects: &[(String, String)],
-        now: OffsetDateTime,
-        seed: &Seed,
-    ) -> Result<AccountId, Failure> {
-        let event = Event::new(EventKind::AccountTakenOver, now).because(OPERATOR);
-        self.take_over_with(&event, number, tenant, subjects, seed)
     }
 
     /// Takes a relying party in, approved as it stands: a first one, or one of an earlier provider, which keeps its

@@ -179,7 +179,7 @@ impl Provider {
             let mut changes = Changes::default();
             let key = name.key();
             let with_card = |account: &mut Account| {
-                account.bind(card.number, Proofing::CardCertificate, now);
+                account.found_out(card.number, Proofing::CardCertificate, now);
                 account.card = true;
             };
             if let Some(mut account) = self.account_of_login(&key)? {
@@ -213,6 +213,13 @@ impl Provider {
                 if !proofed {
                     with_card(&mut account.value);
                     changes.replace(&account)?;
+                    self.notify(
+                        &mut changes,
+                        &account.value,
+                        NoticeKind::WaysChanged,
+                        now,
+                        seed,
+                    )?;
                     changes.event(
                         Event::new(EventKind::AccountProofed, now)
                             .account(&account.value.id)
@@ -226,7 +233,10 @@ impl Provider {
             let unbound = match current {
                 Some(token) => {
                     let who = self.session(token, now)?;
-                    if who.account.person.is_some() || who.account.tenant != card.tenant {
+                    if who.account.person.is_some()
+                        || who.account.proofing == Proofing::TakenOver
+                        || who.account.tenant != card.tenant
+                    {
                         return Err(Refusal::OtherAccount.into());
                     }
                     Some(self.account(&who.account.id)?)
@@ -432,7 +442,9 @@ impl Provider {
             }
             return Ok((token.clone(), false));
         }
-        let is_new = !account.value.devices.is_empty();
+        // Somebody whose account was taken over has never been here.
+        let is_new =
+            !account.value.devices.is_empty() || account.value.proofing == Proofing::TakenOver;
         if is_new {
             self.notify(changes, &account.value, NoticeKind::NewDevice, now, seed)?;
             changes.event(

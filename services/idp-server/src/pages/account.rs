@@ -7,6 +7,7 @@ use passwords::Password;
 use tokio::runtime::Handle;
 use web_ui::{ConfirmPage, see_other, set_cookie};
 
+use super::sign_in::salt;
 use super::view::{AccountPage, PrintedPage, Row};
 use super::{Pages, Problem, Reply, Visit, field, level_text, shown};
 use crate::oauth::SESSION_COOKIE;
@@ -161,10 +162,8 @@ impl Pages {
                 }
                 // Before the hash is computed: it is not computed for those who may not.
                 who.may(oidc_provider::Operation::ChangeRecovery)?;
-                let mut salt = [0; 16];
-                getrandom::fill(&mut salt).map_err(|_| Problem::Text("failed-text"))?;
                 let password = Password::new(password.to_owned())?;
-                let hash = Handle::current().block_on(self.passwords.hash(password, salt))?;
+                let hash = Handle::current().block_on(self.passwords.hash(password, salt()?))?;
                 provider.set_password(who, Some(&hash), seed)?;
             }
             "print-codes" => {

@@ -36,12 +36,12 @@ fn state(account: Option<&AtDesk>) -> (&'static str, Vec<DeskTask>) {
             if account.has_printed_codes {
                 tasks.insert(0, DeskTask::Admit);
             }
-            if account.has_a_way_in {
-                tasks.push(DeskTask::Recovery);
-                ("desk-has-account", tasks)
-            } else {
+            if account.needs_first_key {
                 tasks.insert(0, DeskTask::Ticket);
                 ("desk-no-way-in", tasks)
+            } else {
+                tasks.push(DeskTask::Recovery);
+                ("desk-has-account", tasks)
             }
         }
     }
@@ -201,7 +201,7 @@ impl Pages {
                 ("desk-done-text", None)
             }
             DeskTask::Unfreeze => {
-                provider.unfreeze_for(&duty, None, number(form)?, tenant, seed)?;
+                provider.unfreeze_for(&duty, number(form)?, tenant, seed)?;
                 ("desk-done-text", None)
             }
             DeskTask::OpenUnfreeze => {

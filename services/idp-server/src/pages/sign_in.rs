@@ -29,6 +29,13 @@ pub(super) fn in_language(
     names.get(code).or_else(|| names.values().next()).cloned()
 }
 
+/// A new salt for the hash of a password.
+pub(super) fn salt() -> Result<[u8; 16], Problem> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|_| Problem::Text("failed-text"))?;
+    Ok(salt)
+}
+
 impl Pages {
     /// The name of the relying party that asks, in the person's language.
     fn asking_name(visit: &Visit<'_>) -> Option<String> {
@@ -123,15 +130,19 @@ impl Pages {
         let place = self.passwords.place()?;
         let check = provider.begin_password(&name, &visit.origin, visit.now())?;
         let password = Password::new(field(form, "password")?.to_owned());
-        let matches = match password {
+        let (matches, renewed) = match password {
             Ok(password) => {
-                let verified = place.verify(password, check.hash());
-                Handle::current().block_on(verified)?
+                let verified = place.verify(password, check.hash(), salt()?);
+                let verdict = Handle::current().block_on(verified)?;
+                (verdict.fits, verdict.renewed)
             }
-            Err(_) => false,
+            Err(_) => (false, None),
         };
         let sent =
             provider.finish_password(&check, matches, &visit.origin, visit.now(), visit.seed())?;
+        if let Some(renewed) = renewed {
+            provider.renew_password(&check, &renewed)?;
+        }
         // Who uses the printed list needs nothing sent.
         self.code_sent(visit, &sent, form.get("printed").is_none())
     }
