@@ -1,5 +1,6 @@
 //! A real browser: Chromium, driven over WebDriver through ChromeDriver.
 
+use std::cell::{Cell, RefCell};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -18,6 +19,8 @@ pub struct Browser {
     process: Child,
     port: u16,
     session: String,
+    authenticators: RefCell<Vec<String>>,
+    has_scripts: Cell<bool>,
     _profile: tempfile::TempDir,
 }
 
@@ -80,6 +83,8 @@ impl Browser {
             process,
             port,
             session: String::new(),
+            authenticators: RefCell::default(),
+            has_scripts: Cell::new(true),
             _profile: profile,
         };
         let answer = browser.raw("POST", "/session", Some(&wanted));
@@ -139,7 +144,29 @@ impl Browser {
             "protocol": "ctap2", "transport": transport, "hasResidentKey": true,
             "hasUserVerification": true, "isUserVerified": true, "isUserConsenting": true,
         });
-        self.ask("POST", "/webauthn/authenticator", Some(&authenticator));
+        let added = self.ask("POST", "/webauthn/authenticator", Some(&authenticator));
+        let id = added.as_str().expect("an authenticator").to_owned();
+        self.authenticators.borrow_mut().push(id);
+    }
+
+    /// Takes all passkeys out of the authenticators.
+    pub fn forget_passkeys(&self) {
+        for id in self.authenticators.borrow().iter() {
+            let path = format!("/webauthn/authenticator/{id}/credentials");
+            self.ask("DELETE", &path, None);
+        }
+    }
+
+    /// From here on no page runs a script of its own. What a test runs is not the page's.
+    pub fn without_scripts(&self) {
+        self.has_scripts.set(false);
+        self.let_scripts_run(false);
+    }
+
+    fn let_scripts_run(&self, run: bool) {
+        let command =
+            json!({ "cmd": "Emulation.setScriptExecutionDisabled", "params": { "value": !run } });
+        self.ask("POST", "/goog/cdp/execute", Some(&command));
     }
 
     /// Goes to an address.
@@ -240,6 +267,8 @@ impl Browser {
                 file.display()
             )
         });
+        // axe-core waits for timers, which are scripts of the page.
+        self.let_scripts_run(true);
         self.run(&axe);
         let script = json!({
             "script": "const done = arguments[0]; axe.run().then(r => done(r.violations.map(v => \
@@ -247,10 +276,28 @@ impl Browser {
             "args": [],
         });
         let found = self.ask("POST", "/execute/async", Some(&script));
+        self.let_scripts_run(self.has_scripts.get());
         let found = found.as_array().expect("axe-core answers").iter();
         found
             .map(|text| text.as_str().unwrap_or_default().to_owned())
             .collect()
+    }
+
+    /// What keeps people and their programs from filling fields in (WCAG 2.2, 1.3.5 and 3.3.8), which is a cognitive test.
+    ///
+    /// # Panics
+    /// Something is wrong, with `place` for a name.
+    pub fn must_be_easy_to_fill_in(&self, place: &str) {
+        let hard = self.run(
+            "const own = 'input:not([type=hidden], [type=checkbox], [type=radio], [type=file], [type=date])';\
+             return [...document.querySelectorAll(own)].filter(field => {\
+               const pasted = new ClipboardEvent('paste', { bubbles: true, cancelable: true });\
+               const kept = !field.dispatchEvent(pasted);\
+               const secret = field.type === 'password' && !/^(current|new)-password$/.test(field.autocomplete);\
+               return kept || secret || field.readOnly || !field.hasAttribute('autocomplete');\
+             }).map(field => field.outerHTML)",
+        );
+        assert_eq!(hard, json!([]), "{place}: fields are hard to fill in");
     }
 
     /// Looks at the page as everybody does: on a desk, on a phone, at 320 pixels (which is also 1280 at 400 %), with
@@ -261,6 +308,7 @@ impl Browser {
     pub fn look(&self, name: &str) {
         self.resize(1280, 900);
         self.picture(&format!("{name}.png"));
+        self.must_be_easy_to_fill_in(name);
         self.resize(320, 640);
         self.must_reflow(name);
         self.media("forced-colors", "active");

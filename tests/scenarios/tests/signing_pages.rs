@@ -91,11 +91,29 @@ async fn a_person_is_enrolled_signs_and_stops_in_a_browser() {
     let mut bank = Peer::new(&site);
     let (credential, _) = bank.credential().await;
     let hash = csc::to_base64(&[7; 32]);
+    // What the person refuses is over, also for whoever comes back.
+    let address = bank.ask(&credential, &hash, "Насыя келишими № 4.pdf").await;
+    phone.open(&format!("{origin}{address}"));
+    phone.wait_for("Насыя келишими № 4.pdf");
+    let refused = phone.address();
+    phone.click("form[action$='/refuse'] button");
+    let refused = refused.split('?').next().unwrap();
+    all_languages(&phone, refused, "sign-refused");
+    phone.wait_for("You did not sign");
     let address = bank.ask(&credential, &hash, "Насыя келишими № 5.pdf").await;
     phone.open(&format!("{origin}{address}"));
     phone.wait_for("Насыя келишими № 5.pdf");
     let place = phone.address();
-    all_languages(&phone, place.split('?').next().unwrap(), "sign");
+    let place = place.split('?').next().unwrap();
+    all_languages(&phone, place, "sign");
+    // Another device compares, and can do no more.
+    all_languages(&desk, place, "sign-compare");
+    desk.wait_for("Насыя келишими № 5.pdf");
+    assert_eq!(desk.run(digits), phone.run(digits));
+    assert_eq!(
+        desk.run("return document.querySelectorAll('main form').length"),
+        0
+    );
     phone.click("form[data-passkey] button");
     // The bank's site is not there; the address says that the browser went back.
     let mut back = String::new();
@@ -117,4 +135,55 @@ async fn a_person_is_enrolled_signs_and_stops_in_a_browser() {
     phone.click("form[action='/me/freeze'] button");
     phone.wait_for("Your signature is frozen");
     phone.look("frozen");
+
+    // At the desk: what is known of the person, stopped there too, taken back, and what goes wrong.
+    desk.open(&format!("{origin}/desk?language=en"));
+    desk.write("#person-number", PERSON);
+    desk.click("form[action='/desk/person'] button");
+    desk.wait_for("Асанова");
+    desk.look("desk-person");
+    // In another language nobody is sent to an address that leads nowhere.
+    desk.click("a[hreflang=ky]");
+    desk.click("a[hreflang=en]");
+    desk.write("#freeze-number", PERSON);
+    desk.click("form[action='/desk/freeze'] button");
+    desk.wait_for("frozen");
+    desk.look("desk-frozen");
+    desk.open(&format!("{origin}/desk"));
+    desk.write("#join-code", "AAAA-AAAA");
+    desk.click("#join-compared");
+    desk.click("form[action='/desk/join'] button");
+    desk.wait_for("There is a problem");
+    desk.look("desk-join-wrong");
+    desk.write("#recover-number", PERSON);
+    desk.write("#recover-reference", "portrait 6/26");
+    desk.click("#recover-compared");
+    desk.click("form[action='/desk/recover'] button");
+    desk.wait_for("First the second officer");
+    desk.look("case-second-officer");
+    desk.open(&format!("{origin}/desk"));
+    desk.write("#lift-number", PERSON);
+    desk.write("#lift-reference", "portrait 7/26");
+    desk.click("#lift-compared");
+    desk.click("form[action='/desk/lift'] button");
+    desk.wait_for("Do you confirm this?");
+    all_languages(&desk, &desk.address(), "approve-lift");
+    desk.open(&format!("{origin}/desk"));
+    desk.write("#enrol-number", "20202199900022");
+    desk.write("#surname", "Бакиров");
+    desk.write("#given-name", "Бакыт");
+    desk.click("#at-desk");
+    desk.write("#enrol-reference", "portrait 8/26");
+    desk.click("#enrol-compared");
+    desk.click("form[action='/desk/enrol'] button");
+    desk.wait_for("Do you confirm this?");
+    all_languages(&desk, &desk.address(), "approve-at-desk");
+    all_languages(&desk, &format!("{origin}/nothing"), "nothing");
+    desk.open(&format!("{origin}/desk"));
+    desk.click("form[action='/sign-out'] button");
+    desk.wait_for("Sign in");
+
+    // The person looks again, and is asked before a certificate is revoked.
+    phone.open(&format!("{origin}/me?language=en"));
+    phone.look("me-frozen");
 }

@@ -29,19 +29,6 @@ impl Drop for Server {
     }
 }
 
-/// Looks at the page as everybody does: on a phone, on a desk, by a machine.
-fn look(browser: &Browser, name: &str) {
-    browser.resize(1280, 900);
-    browser.picture(&format!("{name}.png"));
-    browser.resize(320, 640);
-    browser.must_reflow(name);
-    browser.resize(390, 844);
-    browser.picture(&format!("{name}-phone.png"));
-    // Each finding is the name of a rule, a colon, and the elements.
-    let faults = format!("{:#?}", browser.axe());
-    assert!(!faults.contains(": "), "{name}: {faults}");
-}
-
 /// How the verdict looks, once the page with it is there.
 fn verdict_of(browser: &Browser) -> String {
     for _ in 0..100 {
@@ -142,13 +129,13 @@ fn anybody_checks_a_file_on_a_phone() {
         let address = format!("https://{NAME}:{port}/?language={language}");
         browser.open(&address);
         assert_eq!(browser.run("return document.scripts.length"), 0);
-        look(&browser, &format!("verify-{language}"));
+        browser.look(&format!("verify-{language}"));
         for (name, file, verdict) in &documents {
             browser.open(&address);
             browser.write("#file", file);
             browser.click("form button");
             assert_eq!(verdict_of(&browser), *verdict, "{name} in {language}");
-            look(&browser, &format!("verify-{name}-{language}"));
+            browser.look(&format!("verify-{name}-{language}"));
         }
         let text = browser.text();
         assert!(!text.contains("contract"), "nothing is kept: {text}");
