@@ -99,6 +99,13 @@ fn press(browser: &Browser, selector: &str) {
     panic!("no {selector} in {}", browser.text());
 }
 
+fn all_languages(browser: &Browser, address: &str, name: &str) {
+    for language in ["ky", "ru", "en"] {
+        browser.open(&format!("{address}?language={language}"));
+        browser.look(&format!("{name}-{language}"));
+    }
+}
+
 #[test]
 #[ignore = "needs Chromium and ChromeDriver: cargo xtask test"]
 fn a_guest_borrows_money_in_a_browser() {
@@ -128,20 +135,24 @@ fn a_guest_borrows_money_in_a_browser() {
     std::thread::sleep(Duration::from_secs(5));
 
     browser.open("https://bank.localhost:8886/?language=en");
-    browser.look("bank");
-    for language in ["ky", "ru", "en"] {
-        browser.open(&format!("https://bank.localhost:8886/?language={language}"));
-        browser.look(&format!("bank-{language}"));
-    }
+    all_languages(&browser, "https://bank.localhost:8886/", "bank");
     press(&browser, "form[action='/sign-in'] button");
     browser.wait_for("Share your data");
     browser.look("bank-consent");
     browser.click("button[value=allow]");
     browser.wait_for("Apply for a loan");
-    browser.look("bank-signed-in");
+    all_languages(&browser, "https://bank.localhost:8886/", "bank-signed-in");
+    browser.run("document.querySelector('#amount').value = 'all of it'");
+    browser.click("form[action='/loan'] button");
+    browser.wait_for("There is a problem");
+    browser.look("bank-amount");
+    // In another language the form is still there, and no address that leads nowhere.
+    browser.click("a[hreflang=ru]");
+    browser.click("a[hreflang=en]");
     browser.click("form[action='/loan'] button");
     browser.wait_for("Sign the agreement");
-    browser.look("bank-agreement");
+    let agreement = browser.address();
+    all_languages(&browser, &agreement, "bank-agreement");
     browser.click("form[action$='/sign'] button");
     browser.wait_for("People's bank");
     browser.wait_for(".pdf");
@@ -149,7 +160,9 @@ fn a_guest_borrows_money_in_a_browser() {
     press(&browser, "form[action^='/confirm/'][data-passkey] button");
     browser.wait_for("Signed and in force");
     assert!(browser.text().contains("qualified electronic signature"));
-    browser.look("bank-in-force");
+    all_languages(&browser, &agreement, "bank-in-force");
+    browser.open("https://bank.localhost:8886/contract/nothing?language=en");
+    browser.look("bank-nothing");
 
     // The public page says the same to anybody who has the file.
     browser.open("https://verify.localhost:8885/?language=en");
