@@ -164,40 +164,39 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     }
 }
 
-/// The binary of the version before, built from its commit in a folder of its own, with the dependencies that this
-/// version is built with anyway.
+/// The binary of the version before, built from its commit in a folder of its own. It has a target folder of its own too:
+/// cargo takes equally named packages of two checkouts for the same.
 fn earlier(root: &Path) -> Outcome<PathBuf> {
     if let Some(path) = std::env::var_os(EARLIER_VARIABLE) {
         return Ok(path.into());
     }
-    let binary = root.join("target/earlier-tunduk");
     let folder = root.join("target/earlier");
-    let _ = fs::remove_dir_all(&folder);
-    let copied = Command::new("git")
-        .args(["clone", "--quiet", "--shared", "--no-checkout", "."])
-        .arg(&folder)
-        .current_dir(root)
-        .status()
-        .is_ok_and(|status| status.success());
-    let checked_out = copied
-        && Command::new("git")
-            .args(["checkout", "--quiet", "--detach", EARLIER])
-            .current_dir(&folder)
+    let git = |folder: &Path, arguments: &[&str]| {
+        Command::new("git")
+            .args(arguments)
+            .current_dir(folder)
             .status()
-            .is_ok_and(|status| status.success());
-    if !checked_out {
+            .is_ok_and(|status| status.success())
+    };
+    let there = folder.exists()
+        || git(
+            root,
+            &[
+                "clone",
+                "--quiet",
+                "--shared",
+                "--no-checkout",
+                ".",
+                "target/earlier",
+            ],
+        );
+    if !there || !git(&folder, &["checkout", "--quiet", "--detach", EARLIER]) {
         return fail(format!(
             "git has no commit {EARLIER} to upgrade from: fetch it, or set {EARLIER_VARIABLE} to a binary of it"
         ));
     }
-    let target = root.join("target");
-    let target = target.to_string_lossy();
-    let arguments = ["build", "--release", "--package", "tunduk", "--target-dir"];
-    build(&folder, &[&arguments[..], &[&target]].concat())?;
-    match fs::copy(root.join("target/release/tunduk"), &binary) {
-        Ok(_) => Ok(binary),
-        Err(error) => fail(format!("{}: {error}", binary.display())),
-    }
+    build(&folder, &["build", "--release", "--package", "tunduk"])?;
+    Ok(folder.join("target/release/tunduk"))
 }
 
 /// A size of this run.
