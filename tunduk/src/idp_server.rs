@@ -382,9 +382,9 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
     let spool = Spool::open(&settings.spool, &settings.issuer)
         .map_err(|error| in_file(&settings.spool)(&error))?;
     let spool = Arc::new(spool);
-    let threads = settings.password_threads.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, |count| count.get().div_ceil(2))
-    });
+    let threads = settings
+        .password_threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let hasher = Hasher::start(threads, threads * PASSWORDS_WAITING).map_err(text)?;
     let mut pages = Pages::new(
         Arc::clone(&oauth),

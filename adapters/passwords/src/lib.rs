@@ -1,4 +1,4 @@
-//! Passwords: hashed with Argon2id (RFC 9106) by a few threads of low priority behind a queue of fixed length.
+//! Passwords: hashed with Argon2id (RFC 9106) by threads that run when nothing else does, behind a queue of fixed length.
 //!
 //! A flood of passwords takes no more memory than the threads have from the start, fails early where the queue is full,
 //! and does not hold up whoever signs in by a key: the operating system runs the hashing threads last.
@@ -11,6 +11,10 @@ use std::time::{Duration, Instant};
 
 use argon2::{Block, Params};
 use oidc_provider::PasswordHash;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
@@ -30,9 +34,6 @@ pub const LONGEST: usize = 256;
 pub const WRONG_AFTER: Duration = Duration::from_millis(300);
 /// The longest stored hash, in bytes.
 const LONGEST_HASH: usize = 256;
-/// The lowest priority of a thread.
-const NICEST: i32 = 19;
-
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
@@ -231,8 +232,13 @@ impl Place<'_> {
 }
 
 fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
-    // On Linux the priority is the thread's own. Without it hashing is right, only less considerate.
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICEST);
+    // Of the least priority alone Linux lets a thread end its slice before one that wakes up: a passkey's sign-in wakes
+    // at each flush, and would wait for hashing each time. Without it hashing is right, only less considerate.
+    let _ = set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Min,
+        ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle),
+    );
     let mut memory: Vec<Block> = Vec::new();
     loop {
         let job = queue
