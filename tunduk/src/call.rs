@@ -68,7 +68,7 @@ struct CommonArguments {
 struct RestArguments {
     /// INSTANCE/CLASS/CODE/SUBSYSTEM/SERVICE
     service: String,
-    /// What follows the service, with the query: /persons/…
+    /// What follows the service, with the query: /persons
     #[arg(default_value = "")]
     path: String,
     /// HTTP method

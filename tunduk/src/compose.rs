@@ -600,24 +600,18 @@ fn certified(
 }
 
 fn service(instance: &Instance, service: &crate::instance::Service) -> endpoints::Service {
-    let path = match service.url.as_str() {
-        "population:rest" => {
-            let somebody = id_registry::Population::demonstration().person(0);
-            somebody.map(|person| format!("/persons/{}", person.number))
-        }
+    let residents = id_registry::Population::demonstration();
+    let somebody = || residents.person(0).map(|person| person.number);
+    let (path, about) = match service.url.as_str() {
+        "population:rest" => (Some("/persons"), somebody()),
         "licences:rest" => {
-            let register =
-                id_registry::LicenceRegister::new(id_registry::Population::demonstration());
-            register
-                .first_from(0)
-                .map(|licence| format!("/licences/{}", licence.holder.number))
+            let register = id_registry::LicenceRegister::new(residents);
+            let driver = register.first_from(0).map(|licence| licence.holder.number);
+            (Some("/licences"), driver)
         }
-        "bank:rest" => {
-            let somebody = id_registry::Population::demonstration().person(0);
-            somebody.map(|person| format!("/customers/{}", person.number))
-        }
-        _ if service.kind == crate::instance::ServiceKind::Soap => None,
-        _ => Some("/".to_owned()),
+        "bank:rest" => (Some("/customers"), somebody()),
+        _ if service.kind == crate::instance::ServiceKind::Soap => (None, None),
+        _ => (Some("/"), None),
     };
     endpoints::Service {
         provider: service.provider.path(),
@@ -625,7 +619,8 @@ fn service(instance: &Instance, service: &crate::instance::Service) -> endpoints
         version: service.version.clone(),
         kind: service.kind.as_str().to_owned(),
         namespace: service.namespace.clone(),
-        path,
+        path: path.map(str::to_owned),
+        post: about.map(|number| serde_json::json!({ "number": number })),
         allowed: allowed_clients(instance, service),
     }
 }

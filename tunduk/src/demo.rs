@@ -184,7 +184,7 @@ fn invite(country: &Country, narrator: &Narrator) {
             .map(|person| person.number);
         if let Some(number) = number {
             narrator.say(&format!(
-                "Try: tunduk call rest {}/{} /persons/{number} --client {} --state {state}",
+                "Try: tunduk call rest {}/{} /persons -X POST --data '{{\"number\":\"{number}\"}}' --client {} --state {state}",
                 pair.service.provider.path(),
                 pair.service.code,
                 pair.client.path()

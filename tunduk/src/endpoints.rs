@@ -126,6 +126,9 @@ pub struct Service {
     pub namespace: Option<String>,
     /// A path below the service that may be called, for REST services.
     pub path: Option<String>,
+    /// What is sent there with POST; without it, the path is called with GET.
+    #[serde(default)]
+    pub post: Option<serde_json::Value>,
     /// Who may use it.
     pub allowed: Vec<String>,
 }

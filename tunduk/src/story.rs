@@ -213,7 +213,7 @@ impl<'a, 'r> Story<'a, 'r> {
             .person(index)
             .ok_or("there is no such resident")?;
         let answer = self
-            .ask_rest(pair, &format!("/persons/{}", person.number))
+            .ask_rest(pair, "/persons", person.number.as_str())
             .await?;
         expect_answer(&answer)?;
         let read: serde_json::Value = serde_json::from_slice(&answer.body)
@@ -269,7 +269,7 @@ impl<'a, 'r> Story<'a, 'r> {
             "{asking} asks {asked} for its service {}, without a right to it.",
             pair.service.code
         ));
-        let answer = self.ask_rest(&pair, "/customers/1").await?;
+        let answer = self.ask_rest(&pair, "/customers", "1").await?;
         let code = answer.fault().unwrap_or_default();
         if is_code(&code, "access_denied") {
             Ok(Ended::Well(format!(
@@ -420,16 +420,18 @@ impl<'a, 'r> Story<'a, 'r> {
             .map_err(|error| error.to_string())
     }
 
-    async fn ask_rest(&self, pair: &Pair<'_>, path: &str) -> Result<Answer, String> {
+    /// Asks about the holder of a number.
+    async fn ask_rest(&self, pair: &Pair<'_>, path: &str, number: &str) -> Result<Answer, String> {
         let _busy = self.narrator.busy("waiting for the answer");
+        let question = serde_json::json!({ "number": number });
         let call = RestCall {
             client: pair.client,
             service: &pair.service_id(),
-            method: Method::GET,
+            method: Method::POST,
             path,
             id: None,
-            headers: &[],
-            body: Body::empty(),
+            headers: &[("Content-Type".into(), "application/json".into())],
+            body: Body::full(question.to_string()),
         };
         self.consumer
             .rest(&pair.http_url(), call)

@@ -10,6 +10,8 @@ use transport::{
     Body, ClientCertificates, Request, Response, ServeLimits, ServerTls, TlsIdentity, serve_https,
 };
 
+const QUESTION: &str = "{\"number\":\"20101199000001\"}";
+
 /// A key and its certificate, written as PEM; gives both files and the certificate in DER.
 fn identity(folder: &Path, name: &str) -> (PathBuf, PathBuf, Vec<u8>) {
     let key = SoftwareKey::generate(KeyType::EcP256).expect("a key");
@@ -53,7 +55,8 @@ fn call(server: &str, more: &[&Path]) -> Output {
     if let [cert, key] = more {
         command.arg("--cert").arg(cert).arg("--key").arg(key);
     }
-    command.args(["KG/GOV/2/register/persons", "/1"]);
+    command.args(["KG/GOV/2/register/persons", "/persons", "-X", "POST"]);
+    command.args(["--data", QUESTION]);
     command.output().expect("the binary runs")
 }
 
@@ -72,15 +75,25 @@ async fn a_client_certificate_is_presented() {
     // What an information system's port with `connection = "https"` does, as far as it matters here.
     let handler = move |request: Request<Body>,
                         connection: std::sync::Arc<transport::Connection>| {
-        assert_eq!(request.uri().path(), "/r1/KG/GOV/2/register/persons/1");
+        let path = "/r1/KG/GOV/2/register/persons/persons";
+        assert_eq!(
+            (request.method(), request.uri().path()),
+            (&http::Method::POST, path)
+        );
+        assert_eq!(request.headers()["content-type"], "application/json");
         let is_known = connection
             .peer_certificate()
             .is_some_and(|shown| shown.der() == der);
-        let mut response = Response::new(Body::full("welcome"));
+        let mut response = Response::new(Body::empty());
         if !is_known {
             *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
         }
-        async move { response }
+        async move {
+            let question = request.into_body().collect(1000).await.expect("a body");
+            assert_eq!(question, QUESTION);
+            *response.body_mut() = Body::full("welcome");
+            response
+        }
     };
     tokio::spawn(serve_https(
         listener,

@@ -45,8 +45,21 @@ fn relay(to: SocketAddr) -> SocketAddr {
                 let head = head
                     .replacen(&format!("/r1/{SERVICE}"), "/population", 1)
                     .replacen("\r\n", "\r\nX-Road-Id: relayed\r\nConnection: close\r\n", 1);
+                let length = head.lines().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    let is_length = name.eq_ignore_ascii_case("content-length");
+                    is_length.then(|| value.parse::<usize>().unwrap())
+                });
+                let mut body = vec![0; length.unwrap_or_default()];
+                stream.read_exact(&mut body).unwrap();
+                let line = head.lines().next().unwrap();
+                let digits = line.split(|c: char| !c.is_ascii_digit());
+                for number in digits {
+                    assert!(number.len() < 14, "a number in {line}");
+                }
                 let mut server = TcpStream::connect(to).unwrap();
                 server.write_all(head.as_bytes()).unwrap();
+                server.write_all(&body).unwrap();
                 let _ = std::io::copy(&mut server, &mut stream);
                 let _ = stream.shutdown(Shutdown::Both);
             });

@@ -2,9 +2,9 @@
 //!
 //! | asked | for |
 //! |---|---|
-//! | `GET /persons/{number}` | claims of `profile` and `address` |
-//! | `GET /persons/{number}/represented-by/{actor}?theme=…` | whether somebody acts for somebody, as parent or guardian, or may by a mandate |
-//! | `GET /persons/{number}/portrait` | the portrait that an officer compares |
+//! | `POST /persons` | claims of `profile` and `address` |
+//! | `POST /persons/represented-by` | whether somebody acts for somebody, as parent or guardian, or may by a mandate |
+//! | `POST /persons/portrait` | the portrait that an officer compares |
 //!
 //! `X-Road-UserId` is the number of the person, or the account of the officer, who caused the question. Somebody whom
 //! the register does not show is somebody of whom nothing is known. A register that does not answer stops what rests on
@@ -76,17 +76,20 @@ impl ExchangeRegister {
     fn ask(
         &self,
         path: &str,
+        question: &Value,
         user: &str,
         kind: &str,
         limit: usize,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let unavailable =
             |why: String| StoreError::Unavailable(format!("the population register: {why}"));
-        let request = Request::get(format!("{}{path}", self.base))
+        // Numbers are in the body: the servers on the way keep paths.
+        let request = Request::post(format!("{}{path}", self.base))
             .header("X-Road-Client", &self.client)
             .header("X-Road-UserId", user)
             .header("Accept", kind)
-            .body(Body::empty())
+            .header("Content-Type", "application/json")
+            .body(Body::full(question.to_string()))
             .map_err(|error| unavailable(error.to_string()))?;
         let asking = async {
             let answer = self
@@ -117,8 +120,13 @@ impl ExchangeRegister {
         self.runtime.block_on(asking)
     }
 
-    fn record(&self, path: &str, user: &str) -> Result<Option<Value>, StoreError> {
-        let Some(body) = self.ask(path, user, "application/json", LONGEST_RECORD)? else {
+    fn record(
+        &self,
+        path: &str,
+        question: &Value,
+        user: &str,
+    ) -> Result<Option<Value>, StoreError> {
+        let Some(body) = self.ask(path, question, user, "application/json", LONGEST_RECORD)? else {
             return Ok(None);
         };
         serde_json::from_slice(&body).map(Some).map_err(|_| {
@@ -133,16 +141,8 @@ impl ExchangeRegister {
         actor: PersonalNumber,
         theme: Theme,
     ) -> Result<Option<Value>, StoreError> {
-        let theme = serde_json::to_value(theme)
-            .ok()
-            .and_then(|theme| theme.as_str().map(str::to_owned))
-            .unwrap_or_default();
-        let path = format!(
-            "/persons/{}/represented-by/{}?theme={theme}",
-            subject.as_str(),
-            actor.as_str()
-        );
-        self.record(&path, actor.as_str())
+        let question = json!({ "number": subject, "actor": actor, "theme": theme });
+        self.record("/persons/represented-by", &question, actor.as_str())
     }
 
     /// The portrait of a person, a JPEG, for an officer who compares it; none if there is none to be shown. That it was
@@ -155,9 +155,14 @@ impl ExchangeRegister {
         person: &PersonalNumber,
         officer: &str,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = format!("/persons/{}/portrait", person.as_str());
-        self.ask(&path, officer, "image/jpeg", LARGEST_PORTRAIT)
+        let (path, kind) = ("/persons/portrait", "image/jpeg");
+        self.ask(path, &about(person), officer, kind, LARGEST_PORTRAIT)
     }
+}
+
+/// The question about somebody.
+fn about(person: &PersonalNumber) -> Value {
+    json!({ "number": person })
 }
 
 impl Register for ExchangeRegister {
@@ -166,8 +171,7 @@ impl Register for ExchangeRegister {
         person: &PersonalNumber,
         by: &PersonalNumber,
     ) -> Result<Option<String>, StoreError> {
-        let path = format!("/persons/{}", person.as_str());
-        let record = self.record(&path, by.as_str())?;
+        let record = self.record("/persons", &about(person), by.as_str())?;
         let scopes = BTreeSet::from(["profile".to_owned()]);
         let claims = record.map(|record| claims_of(&record, &scopes));
         Ok(claims.and_then(|claims| claims.get("name")?.as_str().map(str::to_owned)))
@@ -213,8 +217,7 @@ impl PersonClaims for ExchangeRegister {
         if !scopes.contains("profile") && !scopes.contains("address") {
             return Ok(Map::new());
         }
-        let path = format!("/persons/{}", person.as_str());
-        let record = self.record(&path, person.as_str())?;
+        let record = self.record("/persons", &about(person), person.as_str())?;
         Ok(record.map_or_else(Map::new, |record| claims_of(&record, scopes)))
     }
 }

@@ -112,7 +112,7 @@ async fn handle(registers: Registers, request: Request<Body>) -> Response<Body> 
     match place {
         "population" => registers.population(request, rest).await,
         "licences" => registers.licences(request, rest).await,
-        "bank" => registers.bank(&request, rest),
+        "bank" => registers.bank(request, rest).await,
         "echo" => match rest.split_once('/') {
             _ if rest == "soap" => echo::soap(request).await,
             _ if rest == "rest" => echo::rest(request, "").await,

@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{Method, Request};
 use id_registry::{Detail, Image, ImageKind, PersonalNumber, Purpose, Theme};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use transport::Body;
 use xroad_id::ClientId;
 use xroad_message::soap::{Expect, SoapLimits, SoapMessage};
@@ -97,6 +98,33 @@ const GIVEN: [&str; 5] = [
     "bornOn",
     "documentNumber",
 ];
+
+/// Longest question about somebody over REST, in bytes.
+const LONGEST_QUESTION: usize = 4096;
+
+/// Whom a question is about as REST says it: in the body, because information systems, proxies and monitoring keep paths.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToldNumber {
+    number: Option<String>,
+}
+
+/// Who would act for whom, in what.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToldActing {
+    number: Option<String>,
+    actor: Option<String>,
+    theme: Option<String>,
+}
+
+/// The lock of whom, for what.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToldLock {
+    number: Option<String>,
+    purpose: Option<String>,
+}
 
 /// The given data as REST says them, under the names of [`GIVEN`].
 #[derive(Deserialize)]
@@ -275,77 +303,110 @@ pub(crate) async fn of_rest(
         after.parse().map_err(|_| Refusal::Missing("after"))
     };
     let get = head.method == Method::GET;
+    let post = head.method == Method::POST;
     Ok(Some(match parts.as_slice() {
-        ["persons", number] if get => Question::Person(number.parse()?),
-        ["persons", number, "relations"] if get => Question::Relations(number.parse()?),
-        ["persons", number, "address"] if get => Question::Address(number.parse()?),
-        ["persons", number, "portrait"] if get => {
-            Question::Image(number.parse()?, ImageKind::Portrait)
+        ["persons"] if post => Question::Person(number(body).await?),
+        ["persons", "relations"] if post => Question::Relations(number(body).await?),
+        ["persons", "address"] if post => Question::Address(number(body).await?),
+        ["persons", "portrait"] if post => {
+            Question::Image(number(body).await?, ImageKind::Portrait)
         }
-        ["persons", number, "signature-image"] if get => {
-            Question::Image(number.parse()?, ImageKind::Signature)
+        ["persons", "signature-image"] if post => {
+            Question::Image(number(body).await?, ImageKind::Signature)
         }
-        ["persons", number, "represented-by", actor] if get => Question::MayAct {
-            person: number.parse()?,
-            actor: actor.parse()?,
-            theme: theme(parameter("theme")?)?,
-        },
-        ["persons", number, "doubles"] if get => Question::Doubles(number.parse()?),
+        ["persons", "represented-by"] if post => acting(body).await?,
+        ["persons", "doubles"] if post => Question::Doubles(number(body).await?),
         ["doubles"] if get => Question::WorkList(after()?),
-        ["own", number] if get => own(&head, number, Own::Record)?,
-        ["own", number, "look-ups"] if get => own(&head, number, Own::LookUps)?,
-        ["own", number, "portrait"] if get => own(&head, number, Own::Image(ImageKind::Portrait))?,
-        ["own", number, "signature-image"] if get => {
-            own(&head, number, Own::Image(ImageKind::Signature))?
+        ["own"] if post => own(&head, body, Own::Record).await?,
+        ["own", "look-ups"] if post => own(&head, body, Own::LookUps).await?,
+        ["own", "portrait"] if post => own(&head, body, Own::Image(ImageKind::Portrait)).await?,
+        ["own", "signature-image"] if post => {
+            own(&head, body, Own::Image(ImageKind::Signature)).await?
         }
-        ["own", number, "locks", purpose] if head.method == Method::PUT => {
-            own(&head, number, Own::Lock(lock_for(purpose)?, true))?
-        }
-        ["own", number, "locks", purpose] if head.method == Method::DELETE => {
-            own(&head, number, Own::Lock(lock_for(purpose)?, false))?
-        }
-        ["acts"] if head.method == Method::POST => {
-            let bytes = read(body).await?;
+        ["own", "locks", "set"] if post => own_lock(&head, body, true).await?,
+        ["own", "locks", "lift"] if post => own_lock(&head, body, false).await?,
+        ["acts"] if post => {
+            let bytes = read(body, LARGEST_REQUEST).await?;
             Question::Act(Box::new(Entered::decode(&bytes)?))
         }
         ["changes"] if get => Question::Changes(after()?),
         ["notices"] if get => Question::Notices(after()?),
-        ["verifications"] if head.method == Method::POST => Question::Verify(given(body).await?),
+        ["verifications"] if post => Question::Verify(given(body).await?),
         _ => return Ok(None),
     }))
 }
 
-fn lock_for(purpose: &str) -> Result<Purpose, Refusal> {
-    purpose.parse().map_err(|_| Refusal::Value("purpose"))
-}
-
-/// What a person asks, with what the identity provider says, which came as a bearer token (RFC 6750 section 2.1).
-fn own(head: &Parts, about: &str, what: Own) -> Result<Question, Refusal> {
-    let value = head.headers.get(http::header::AUTHORIZATION);
-    let token = value
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim().to_owned())
-        .ok_or(Refusal::Token)?;
+/// What a person asks about a record.
+async fn own(head: &Parts, body: Body, what: Own) -> Result<Question, Refusal> {
     Ok(Question::Own(OwnQuestion {
-        token,
-        about: about.parse()?,
+        token: token(head)?,
+        about: number(body).await?,
         what,
     }))
 }
 
-async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
-    let bytes = body.collect(LARGEST_REQUEST).await;
+/// A person locks the own number, or lifts the lock.
+async fn own_lock(head: &Parts, body: Body, locked: bool) -> Result<Question, Refusal> {
+    let token = token(head)?;
+    let told: ToldLock = told(body).await?;
+    let about = needed(told.number, "number")?.parse()?;
+    let purpose = needed(told.purpose, "purpose")?.parse();
+    let purpose: Purpose = purpose.map_err(|_| Refusal::Value("purpose"))?;
+    Ok(Question::Own(OwnQuestion {
+        token,
+        about,
+        what: Own::Lock(purpose, locked),
+    }))
+}
+
+/// What the identity provider says of who asks, which comes as a bearer token (RFC 6750 section 2.1).
+fn token(head: &Parts) -> Result<String, Refusal> {
+    let value = head.headers.get(http::header::AUTHORIZATION);
+    value
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim().to_owned())
+        .ok_or(Refusal::Token)
+}
+
+async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let bytes = body.collect(limit).await;
     let bytes = bytes.map_err(|error| Refusal::Unreadable(error.to_string()))?;
     Ok(bytes.to_vec())
 }
 
+/// What is told as a JSON object of at most [`LONGEST_QUESTION`] bytes.
+async fn told<T: DeserializeOwned>(body: Body) -> Result<T, Refusal> {
+    let bytes = read(body, LONGEST_QUESTION).await?;
+    // Members have names: the derived code would also take a list of values in the order of the fields.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Refusal::Unreadable("the body is no JSON object".to_owned()));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Refusal::Unreadable(error.to_string()))
+}
+
+fn needed(value: Option<String>, name: &'static str) -> Result<String, Refusal> {
+    value.ok_or(Refusal::Missing(name))
+}
+
+/// Whom a REST request is about: `{"number": "…"}` and nothing else.
+pub(crate) async fn number(body: Body) -> Result<PersonalNumber, Refusal> {
+    let told: ToldNumber = told(body).await?;
+    Ok(needed(told.number, "number")?.parse()?)
+}
+
+async fn acting(body: Body) -> Result<Question, Refusal> {
+    let told: ToldActing = told(body).await?;
+    Ok(Question::MayAct {
+        person: needed(told.number, "number")?.parse()?,
+        actor: needed(told.actor, "actor")?.parse()?,
+        theme: theme(&needed(told.theme, "theme")?)?,
+    })
+}
+
 async fn given(body: Body) -> Result<Given, Refusal> {
-    let bytes = read(body).await?;
-    let told: ToldGiven =
-        serde_json::from_slice(&bytes).map_err(|error| Refusal::Unreadable(error.to_string()))?;
-    let needed = |value: Option<String>, name| value.ok_or(Refusal::Missing(name));
+    let told: ToldGiven = told(body).await?;
     Ok(Given {
         number: needed(told.number, "number")?.parse()?,
         family_name: needed(told.family_name, "familyName")?,

@@ -214,34 +214,32 @@ impl Registers {
         if let Some(refused) = refuse_without_xroad(&request) {
             return refused;
         }
-        let parts: Vec<&str> = path.split('/').collect();
-        match (request.method(), parts.as_slice()) {
-            (&Method::GET, ["licences", number]) => match self.licence(number) {
-                Ok(found) => json(StatusCode::OK, &licence(&found)),
-                Err(refused) => refused.to_rest(),
-            },
-            (&Method::GET, ["licences", number, "document"]) => match self.licence(number) {
-                Ok(found) => {
-                    let picture = licence_document::draw(&found).into_bytes();
-                    answer(StatusCode::OK, licence_document::CONTENT_TYPE, picture)
-                }
-                Err(refused) => refused.to_rest(),
-            },
-            _ => not_here(),
+        let document = match (request.method(), path) {
+            (&Method::POST, "licences") => false,
+            (&Method::POST, "licences/document") => true,
+            _ => return not_here(),
+        };
+        let asked = question::number(request.into_body()).await;
+        match asked.and_then(|number| self.licence(number)) {
+            Ok(found) if document => {
+                let picture = licence_document::draw(&found).into_bytes();
+                answer(StatusCode::OK, licence_document::CONTENT_TYPE, picture)
+            }
+            Ok(found) => json(StatusCode::OK, &licence(&found)),
+            Err(refused) => refused.to_rest(),
         }
     }
 
     /// The bank; `path` is what follows `/bank/`.
-    pub(crate) fn bank(&self, request: &Request<Body>, path: &str) -> Response<Body> {
-        if let Some(refused) = refuse_without_xroad(request) {
+    pub(crate) async fn bank(&self, request: Request<Body>, path: &str) -> Response<Body> {
+        if let Some(refused) = refuse_without_xroad(&request) {
             return refused;
         }
-        let (&Method::GET, Some(("customers", number))) = (request.method(), path.split_once('/'))
-        else {
+        if (request.method(), path) != (&Method::POST, "customers") {
             return not_here();
-        };
-        match number.parse::<PersonalNumber>() {
-            Err(error) => Refusal::from(error).to_rest(),
+        }
+        match question::number(request.into_body()).await {
+            Err(refused) => refused.to_rest(),
             Ok(number) => {
                 let record = self.customers.find(&number).map_or_else(
                     || {
@@ -256,8 +254,7 @@ impl Registers {
         }
     }
 
-    fn licence(&self, number: &str) -> Result<id_registry::Licence, Refusal> {
-        let number: PersonalNumber = number.parse()?;
+    fn licence(&self, number: PersonalNumber) -> Result<id_registry::Licence, Refusal> {
         self.licences
             .of_person(&number)
             .ok_or(Refusal::NoLicence(number))
@@ -266,12 +263,12 @@ impl Registers {
     fn licence_operation(&self, envelope: &Envelope<'_>) -> Result<SoapAnswer, Refusal> {
         match envelope.operation() {
             (LICENCES_NAMESPACE, operation @ "licenceByNumber") => {
-                let found = self.licence(value(envelope, "number")?)?;
+                let found = self.licence(value(envelope, "number")?.parse()?)?;
                 let content = Record::default().group("licence", licence(&found)).to_xml();
                 Ok(SoapAnswer::of(LICENCES_NAMESPACE, operation, &content))
             }
             (LICENCES_NAMESPACE, operation @ "licenceDocument") => {
-                let found = self.licence(value(envelope, "number")?)?;
+                let found = self.licence(value(envelope, "number")?.parse()?)?;
                 let name = element("fileName", Some(&licence_document::file_name(&found)));
                 let kind = element("contentType", Some(licence_document::CONTENT_TYPE));
                 let content = format!("{name}{kind}<document href=\"cid:document\"/>");

@@ -6,6 +6,7 @@ use common::{Answer, Running, ask, client, envelope};
 use config::{PopulationAccess, PopulationClient};
 use id_registry::{Detail, Event, LockState, Population, Resident};
 use registry_server::POPULATION_NAMESPACE;
+use serde_json::json;
 
 const BANK: &str = "KG/COM/80000001/bank";
 
@@ -127,4 +128,77 @@ fn a_lock_tells_nothing_of_the_data_that_were_to_be_verified() {
     let right = told(&family);
     assert_eq!(right.0, 409, "{}", right.1);
     assert_eq!(told("Башкача"), right);
+}
+
+/// A question is taken whole or not at all, and one that is not understood looks at nobody.
+#[test]
+fn a_question_about_somebody_that_is_not_understood_is_refused() {
+    let running = start();
+    let number = somebody().number;
+    let send = |path: &str, body: &str| {
+        ask(
+            running.address,
+            &format!("POST /population/{path}"),
+            &format!("X-Road-Client: {BANK}\r\nX-Road-Id: 1\r\nAuthorization: Bearer x\r\n"),
+            body.as_bytes(),
+        )
+    };
+    let known = format!("\"number\":\"{number}\"");
+    let long = " ".repeat(5000);
+    let wrong = [
+        String::new(),
+        "{}".to_owned(),
+        "null".to_owned(),
+        format!("\"{number}\""),
+        format!("[\"{number}\"]"),
+        format!("[\"{number}\",\"{number}\",\"health\"]"),
+        format!("{{\"number\":{number}}}"),
+        "{\"number\":null}".to_owned(),
+        format!("{{\"number\":[\"{number}\"]}}"),
+        format!("{{{known},{known}}}"),
+        format!("{{{known},\"since\":1}}"),
+        format!("{{{known}}}{{{known}}}"),
+        format!("{{{known}{long}}}"),
+        format!("{{{known}"),
+        "{\"number\":\"1\"}".to_owned(),
+        format!("{{\"number\":\" {number}\"}}"),
+    ];
+    for path in [
+        "persons",
+        "persons/relations",
+        "persons/address",
+        "persons/portrait",
+        "persons/signature-image",
+        "persons/represented-by",
+        "persons/doubles",
+        "own",
+        "own/look-ups",
+        "own/portrait",
+        "own/signature-image",
+        "own/locks/set",
+        "own/locks/lift",
+        "verifications",
+    ] {
+        for body in &wrong {
+            let answer = send(path, body);
+            assert_eq!(answer.status, 400, "{path} {body}: {}", answer.text());
+        }
+    }
+    for (path, more) in [
+        ("persons/represented-by", "\"actor\":1,\"theme\":\"health\""),
+        (
+            "persons/represented-by",
+            "\"actor\":\"1\",\"theme\":\"health\"",
+        ),
+        ("persons/represented-by", "\"theme\":\"health\""),
+        ("own/locks/set", "\"purpose\":\"No purpose\""),
+        ("own/locks/lift", "\"purpose\":[]"),
+    ] {
+        let body = format!("{{{known},{more}}}");
+        assert_eq!(send(path, &body).status, 400, "{path} {body}");
+    }
+    assert!(running.looks(number).is_empty());
+    let right = json!({ "number": number }).to_string();
+    assert_eq!(send("persons", &right).status, 200);
+    assert_eq!(running.looks(number).len(), 1);
 }

@@ -153,25 +153,20 @@ fn double_numbers_are_found_merged_and_parted_again() {
     let pairs = list["pairs"].as_array().expect("pairs");
     assert_eq!((pairs.len(), list["more"].as_bool()), (1, Some(false)));
     let text = given_up.as_str().expect("a number");
-    let of_one = country.get(ZAGS, &format!("persons/{text}/doubles")).json();
+    let of_one = country.about(ZAGS, "/doubles", text).json();
     assert_eq!(&of_one["candidates"][0]["number"], kept);
-    assert_eq!(
-        country
-            .get(PORTAL, &format!("persons/{text}/doubles"))
-            .status,
-        403
-    );
+    assert_eq!(country.about(PORTAL, "/doubles", text).status, 403);
 
     let merge = json!({ "kind": "merge", "kept": kept, "givenUp": given_up });
     let merged = country.act(ZAGS, "3", merge);
     assert_eq!(merged.status, 200, "{}", merged.text());
-    let answer = country.get(ZAGS, &format!("persons/{text}")).json();
+    let answer = country.about(ZAGS, "", text).json();
     assert_eq!(&answer["number"], kept);
     let list = country.get(ZAGS, &format!("doubles?after={before}")).json();
     assert_eq!(list["pairs"], json!([]));
     let undo = json!({ "kind": "reversal", "act": merged.json()["act"] });
     assert_eq!(country.act(ZAGS, "4", undo).status, 200);
-    let answer = country.get(ZAGS, &format!("persons/{text}")).json();
+    let answer = country.about(ZAGS, "", text).json();
     assert_eq!(&answer["number"], given_up);
     let distinct = json!({ "kind": "distinct", "numbers": [kept, given_up] });
     assert_eq!(country.act(ZAGS, "5", distinct).status, 200);
@@ -184,17 +179,15 @@ fn people_see_their_record_and_who_looked_and_lock_their_number() {
     let country = country();
     let (person, other) = (resident(4).number, resident(8).number);
     let token = country.token(&json!({ "number": person }));
-    country.get(READER, &format!("persons/{person}/portrait"));
-    let record = country.own("GET", &token, person.as_str());
+    country.about(READER, "/portrait", person);
+    let record = country.own(&token, "", person);
     assert_eq!(record.status, 200, "{}", record.text());
     let record = record.json();
     assert!(record["bornOn"].is_string() && record["address"]["oblast"].is_string());
     assert_eq!(record["acts"][0]["kind"], "takenOver");
-    let portrait = country.own("GET", &token, &format!("{person}/portrait"));
+    let portrait = country.own(&token, "/portrait", person);
     assert!(portrait.head.contains("image/jpeg") && portrait.body.len() > 1000);
-    let looks = country
-        .own("GET", &token, &format!("{person}/look-ups"))
-        .json();
+    let looks = country.own(&token, "/look-ups", person).json();
     let look = &looks["lookUps"][0];
     assert_eq!(
         (look["client"].as_str(), look["released"].as_bool()),
@@ -204,43 +197,42 @@ fn people_see_their_record_and_who_looked_and_lock_their_number() {
 
     // Others' records are not there.
     for path in ["", "/look-ups", "/portrait"] {
-        let others = country.own("GET", &token, &format!("{other}{path}"));
+        let others = country.own(&token, path, other);
         assert_eq!(error(&others), (404, "PersonNotFound".into()), "{path}");
     }
-    let lock = format!("{person}/locks/credit");
-    let foreign = country.own("PUT", &token, &format!("{other}/locks/credit"));
+    let foreign = country.own(&token, "/locks/set", other);
     assert_eq!(foreign.status, 404);
 
     // Whoever locks needs only be identified; whoever opens must be surely the person, and then it takes a day.
     let low = country.token(&json!({ "number": person, "acr": "http://eidas.europa.eu/LoA/low" }));
     assert_eq!(
-        error(&country.own("GET", &low, person.as_str())),
+        error(&country.own(&low, "", person)),
         (403, "LevelTooLow".into())
     );
-    assert_eq!(country.own("PUT", &low, &lock).status, 200);
+    assert_eq!(country.own(&low, "/locks/set", person).status, 200);
     assert_eq!(
-        country.own("PUT", &low, &lock).status,
+        country.own(&low, "/locks/set", person).status,
         200,
         "once more changes nothing"
     );
-    let locks = country.own("GET", &token, person.as_str()).json()["locks"].clone();
+    let locks = country.own(&token, "", person).json()["locks"].clone();
     assert_eq!(locks, json!([{ "purpose": "credit" }]));
     assert_eq!(
-        error(&country.own("DELETE", &low, &lock)),
+        error(&country.own(&low, "/locks/lift", person)),
         (403, "LevelTooLow".into())
     );
     let substantial = country
         .token(&json!({ "number": person, "acr": "http://eidas.europa.eu/LoA/substantial" }));
-    assert_eq!(country.own("DELETE", &substantial, &lock).status, 403);
-    let opening = country.own("DELETE", &token, &lock);
+    assert_eq!(country.own(&substantial, "/locks/lift", person).status, 403);
+    let opening = country.own(&token, "/locks/lift", person);
     assert_eq!(opening.status, 200, "{}", opening.text());
     assert!(opening.json()["locks"][0]["opensAt"].is_string());
     let for_credit = format!("{}X-Road-Issue: credit\r\n", headers(READER, "1"));
     let asked = ask(
         country.running.address,
-        &format!("GET /population/persons/{person}"),
+        "POST /population/persons",
         &for_credit,
-        b"",
+        json!({ "number": person }).to_string().as_bytes(),
     );
     assert_eq!(error(&asked), (409, "NumberLocked".into()));
 }
@@ -250,7 +242,7 @@ fn a_sign_in_that_is_not_the_persons_own_opens_nothing() {
     let country = country();
     let person = resident(4).number;
     let good = country.token(&json!({ "number": person }));
-    assert_eq!(country.own("GET", &good, person.as_str()).status, 200);
+    assert_eq!(country.own(&good, "", person).status, 200);
     let now = OffsetDateTime::now_utc().unix_timestamp();
     for claims in [
         json!({}),
@@ -264,7 +256,7 @@ fn a_sign_in_that_is_not_the_persons_own_opens_nothing() {
         json!({ "number": person, "acr": "urn:high" }),
         json!({ "number": person, "act": { "sub": "somebody" } }),
     ] {
-        let refused = country.own("GET", &country.token(&claims), person.as_str());
+        let refused = country.own(&country.token(&claims), "", person);
         assert_eq!(
             error(&refused),
             (401, "SignInNotAccepted".into()),
@@ -278,7 +270,7 @@ fn a_sign_in_that_is_not_the_persons_own_opens_nothing() {
         "acr": "http://eidas.europa.eu/LoA/high",
     });
     let id_token = country.key.sign("JWT", &id_token).expect("signed");
-    assert_eq!(country.own("GET", &id_token, person.as_str()).status, 401);
+    assert_eq!(country.own(&id_token, "", person).status, 401);
     let (head, signature) = good.rsplit_once('.').expect("a token");
     let none = format!(
         "eyJhbGciOiJub25lIn0.{}.",
@@ -286,14 +278,16 @@ fn a_sign_in_that_is_not_the_persons_own_opens_nothing() {
     );
     let changed = format!("{head}.{}", signature.chars().rev().collect::<String>());
     for token in ["", "x", &none, &changed, &good[..good.len() - 1]] {
-        assert_eq!(country.own("GET", token, person.as_str()).status, 401);
+        assert_eq!(country.own(token, "", person).status, 401);
     }
     // Another client of the exchange cannot use it, and keys that were taken back count no longer.
     let more = format!("{}Authorization: Bearer {good}\r\n", headers(READER, "1"));
-    let line = format!("GET /population/own/{person}");
-    assert_eq!(ask(country.running.address, &line, &more, b"").status, 403);
+    let line = "POST /population/own";
+    let body = json!({ "number": person }).to_string();
+    let foreign = ask(country.running.address, line, &more, body.as_bytes());
+    assert_eq!(foreign.status, 403);
     std::fs::write(country.keys.path().join("keys.json"), "{\"keys\":[]}").expect("written");
-    let refused = country.own("GET", &good, person.as_str());
+    let refused = country.own(&good, "", person);
     assert!(matches!(refused.status, 401 | 503), "{}", refused.text());
 }
 
@@ -417,12 +411,12 @@ fn foreigners_and_stateless_people_get_a_number_on_application() {
         let event = json!({ "kind": "documentIssued", "person": number, "document": permit });
         let issued = country.act(POLICE, &format!("{reference}-permit"), event);
         assert_eq!(issued.status, 200, "{}", issued.text());
-        let record = country.get(READER, &format!("persons/{number}")).json();
+        let record = country.about(READER, "", number).json();
         assert_eq!(record["citizenship"], citizenship);
         assert_eq!(record["document"]["kind"], "residencePermit");
         assert!(record["patronymic"].is_null() && record["familyName"]["latin"].is_string());
     }
-    let entity = country.get(READER, "persons/00101199410123");
+    let entity = country.about(READER, "", "00101199410123");
     assert_eq!(error(&entity), (400, "InvalidNumber".into()));
 }
 
@@ -431,8 +425,8 @@ fn foreigners_and_stateless_people_get_a_number_on_application() {
 fn an_office_takes_a_picture() {
     let country = country();
     let (person, other) = (resident(4).number, resident(5).number);
-    let first = country.get(READER, &format!("persons/{person}/portrait"));
-    let second = country.get(READER, &format!("persons/{other}/portrait"));
+    let first = country.about(READER, "/portrait", person);
+    let second = country.about(READER, "/portrait", other);
     use base64::Engine as _;
     let base64 = base64::engine::general_purpose::STANDARD.encode(&second.body);
     let taken = country.act(
@@ -441,7 +435,7 @@ fn an_office_takes_a_picture() {
         json!({ "kind": "imageTaken", "person": person, "shows": "portrait", "image": base64 }),
     );
     assert_eq!(taken.status, 200, "{}", taken.text());
-    let now = country.get(READER, &format!("persons/{person}/portrait"));
+    let now = country.about(READER, "/portrait", person);
     assert_eq!(now.body, second.body);
     let record = country.running.register().record(person);
     let record = record.expect("read").expect("there");

@@ -54,11 +54,13 @@ impl Family {
         record.names().expect("names").clone()
     }
 
+    /// What is asked about nobody in particular.
     fn get(&self, path: &'static str) -> Ask<'_> {
-        Box::new(move |number| {
-            let path = path.replace("NUMBER", number.as_str());
-            self.country.get(READER, &path)
-        })
+        Box::new(move |_| self.country.get(READER, path))
+    }
+
+    fn about(&self, service: &'static str) -> Ask<'_> {
+        Box::new(move |number| self.country.about(READER, service, number))
     }
 
     fn soap(&self, operation: &'static str, content: &'static str) -> Ask<'_> {
@@ -69,12 +71,9 @@ impl Family {
     }
 
     /// Somebody who is signed in asks.
-    fn own(&self, viewer: PersonalNumber, method: &'static str, path: &'static str) -> Ask<'_> {
+    fn own(&self, viewer: PersonalNumber, service: &'static str) -> Ask<'_> {
         let token = self.country.token(&json!({ "number": viewer }));
-        Box::new(move |number| {
-            let path = path.replace("NUMBER", number.as_str());
-            self.country.own(method, &token, &path)
-        })
+        Box::new(move |number| self.country.own(&token, service, number))
     }
 
     fn act(&self, event: &Value) -> Ask<'_> {
@@ -116,17 +115,15 @@ impl Family {
         for names in names {
             verifications.push(self.verify(names, None));
         }
-        let represented: Ask<'_> = Box::new(move |number| {
-            let path = format!("persons/{number}/represented-by/{viewer}?theme=identity");
-            self.country.get(READER, &path)
-        });
+        let represented: Ask<'_> =
+            Box::new(move |number| self.country.represented(READER, number, viewer, "identity"));
         let over_soap: Ask<'_> = Box::new(move |number| {
             let content =
                 format!("<number>{number}</number><actor>{viewer}</actor><theme>health</theme>");
             soap(&self.country, "mayAct", &content)
         });
         let relatives = [self.father, self.mother, self.child].map(|relative| {
-            let of_relative = self.get("persons/NUMBER/relations");
+            let of_relative = self.about("/relations");
             let ask = move |number| {
                 of_relative(if relative == number {
                     self.child
@@ -154,39 +151,36 @@ impl Family {
             (
                 "person by number",
                 vec![
-                    self.get("persons/NUMBER"),
+                    self.about(""),
                     self.soap("personByNumber", "<number>NUMBER</number>"),
                 ],
             ),
             (
                 "relations",
                 vec![
-                    self.get("persons/NUMBER/relations"),
+                    self.about("/relations"),
                     self.soap("relationsByNumber", "<number>NUMBER</number>"),
                 ],
             ),
             (
                 "address",
                 vec![
-                    self.get("persons/NUMBER/address"),
+                    self.about("/address"),
                     self.soap("addressByNumber", "<number>NUMBER</number>"),
                 ],
             ),
             (
                 "portrait, signature image",
                 vec![
-                    self.get("persons/NUMBER/portrait"),
-                    self.get("persons/NUMBER/signature-image"),
+                    self.about("/portrait"),
+                    self.about("/signature-image"),
                     self.soap("portraitByNumber", "<number>NUMBER</number>"),
                     self.soap("signatureImageByNumber", "<number>NUMBER</number>"),
                 ],
             ),
             ("verification", verifications),
             ("who may act", vec![represented, over_soap]),
-            (
-                "double numbers of one",
-                vec![self.get("persons/NUMBER/doubles")],
-            ),
+            ("double numbers of one", vec![self.about("/doubles")]),
             (
                 "changes, notices, work list",
                 vec![
@@ -201,17 +195,17 @@ impl Family {
             (
                 "own view of another",
                 vec![
-                    self.own(viewer, "GET", "NUMBER"),
-                    self.own(viewer, "GET", "NUMBER/look-ups"),
-                    self.own(viewer, "GET", "NUMBER/portrait"),
-                    self.own(viewer, "GET", "NUMBER/signature-image"),
-                    self.own(viewer, "PUT", "NUMBER/locks/credit"),
-                    self.own(viewer, "DELETE", "NUMBER/locks/credit"),
+                    self.own(viewer, ""),
+                    self.own(viewer, "/look-ups"),
+                    self.own(viewer, "/portrait"),
+                    self.own(viewer, "/signature-image"),
+                    self.own(viewer, "/locks/set"),
+                    self.own(viewer, "/locks/lift"),
                 ],
             ),
             (
                 "own view of oneself",
-                vec![Box::new(move |_| self.own(viewer, "GET", "NUMBER")(viewer))],
+                vec![Box::new(move |_| self.own(viewer, "")(viewer))],
             ),
             (
                 "entering acts",
@@ -337,7 +331,7 @@ fn a_protected_witness_is_nobody() {
     let event = json!({ "kind": "enrolment", "person": newcomer("Эркинова", "Бермет") });
     let other = country.act(ZAGS, "double", event).json()["number"].clone();
     let other: PersonalNumber = serde_json::from_value(other).expect("a number");
-    assert_eq!(country.get(READER, &format!("persons/{other}")).status, 200);
+    assert_eq!(country.about(READER, "", other).status, 200);
     country.protect(family.father, ProtectionKind::Witness, None);
     country.running.enter(Event::CitizenshipChange {
         person: family.father,
@@ -363,11 +357,11 @@ fn a_protected_witness_is_nobody() {
     );
     // The witness is somebody to himself, and to those whom a law names.
     let himself = country.token(&json!({ "number": family.father }));
-    let own = country.own("GET", &himself, family.father.as_str());
+    let own = country.own(&himself, "", family.father);
     assert_eq!(own.status, 200);
     // That the witness locked the number is not told either: it would tell that somebody holds it.
-    let lock = format!("{}/locks/credit", family.father);
-    assert_eq!(country.own("PUT", &himself, &lock).status, 200);
+    let lock = country.own(&himself, "/locks/set", family.father);
+    assert_eq!(lock.status, 200);
     let for_credit = format!("{}X-Road-Issue: credit\r\n", headers(READER, "1"));
     let names = family.names(family.father);
     let told = |number: PersonalNumber| {
@@ -376,28 +370,23 @@ fn a_protected_witness_is_nobody() {
             "familyName": names.family.cyrillic,
             "givenName": names.given.cyrillic,
         });
-        let given = given.to_string();
+        let about = json!({ "number": number });
+        let acting = json!({ "number": number, "actor": family.child, "theme": "health" });
         [
-            (format!("GET /population/persons/{number}"), ""),
-            (format!("GET /population/persons/{number}/portrait"), ""),
-            (
-                format!(
-                    "GET /population/persons/{number}/represented-by/{}?theme=health",
-                    family.child
-                ),
-                "",
-            ),
-            ("POST /population/verifications".to_owned(), given.as_str()),
+            ("persons", &about),
+            ("persons/portrait", &about),
+            ("persons/represented-by", &acting),
+            ("verifications", &given),
         ]
-        .map(|(line, body)| {
+        .map(|(path, question)| {
+            let (line, body) = (format!("POST /population/{path}"), question.to_string());
             let answer = ask(country.running.address, &line, &for_credit, body.as_bytes());
             let text = answer.text().replace(number.as_str(), "N");
             (answer.status, text)
         })
     };
     assert_eq!(told(family.father), told(nobody(family.father)));
-    let path = format!("persons/{other}");
-    let police = country.get(POLICE, &path);
+    let police = country.about(POLICE, "", other);
     assert_eq!(police.json()["number"], family.father.as_str());
     assert_eq!(country.get(POLICE, "notices?after=0").status, 200);
 
@@ -408,7 +397,7 @@ fn a_protected_witness_is_nobody() {
             .zip(&mut times)
         {
             let begun = Instant::now();
-            country.get(READER, &format!("persons/{number}"));
+            country.about(READER, "", number);
             times.push(begun.elapsed());
         }
     }
@@ -429,13 +418,10 @@ fn a_victim_is_nobody_to_the_one_whom_the_court_names() {
     let country = &family.country;
     let (father, child) = (family.father, family.child);
     let token = country.token(&json!({ "number": father }));
-    assert_eq!(country.own("GET", &token, child.as_str()).status, 200);
+    assert_eq!(country.own(&token, "", child).status, 200);
     country.protect(child, ProtectionKind::Violence, Some(father));
     compare(&family, father, child, VICTIM, &[]);
-    let mandate = |giver, holder| {
-        let path = format!("persons/{giver}/represented-by/{holder}?theme=family");
-        country.get(READER, &path).json()
-    };
+    let mandate = |giver, holder| country.represented(READER, giver, holder, "family").json();
     assert_eq!(
         mandate(child, father),
         json!({ "mayAct": false, "mayHoldMandate": false })
@@ -473,10 +459,10 @@ fn whereabouts_are_hidden() {
                 address: Some(home("77-А")),
             });
         }
-        let open = country.get(READER, &format!("persons/{child}/address"));
+        let open = country.about(READER, "/address", child);
         assert!(open.text().contains("Көмүскө"));
         let token = country.token(&json!({ "number": father }));
-        let seen = country.own("GET", &token, &format!("{child}/look-ups"));
+        let seen = country.own(&token, "/look-ups", child);
         assert_eq!(seen.status, 200);
         let (person, against) = match protected {
             "child" => (child, None),
@@ -489,18 +475,18 @@ fn whereabouts_are_hidden() {
         let secrets = ["Көмүскө", "77-А", "KG-GB-01-01"].map(str::to_owned);
         compare(&family, father, child, WHEREABOUTS, &secrets);
         // Who looked would tell where the child is; that it is his child is told.
-        let looks = country.own("GET", &token, &format!("{child}/look-ups"));
+        let looks = country.own(&token, "/look-ups", child);
         assert_eq!(error(&looks), (404, "PersonNotFound".into()), "{protected}");
-        let record = country.own("GET", &token, child.as_str());
+        let record = country.own(&token, "", child);
         assert!(record.json()["familyName"].is_object());
         assert_eq!(record.json()["acts"], json!([]));
-        let police = country.get(POLICE, &format!("persons/{child}/address"));
+        let police = country.about(POLICE, "/address", child);
         assert!(police.text().contains("77-А"));
         let own = country.token(&json!({ "number": child }));
-        let own = country.own("GET", &own, child.as_str());
+        let own = country.own(&own, "", child);
         assert!(own.text().contains("77-А"), "it is the child's own");
         let mother = country.token(&json!({ "number": family.mother }));
-        let mother = country.own("GET", &mother, child.as_str()).text();
+        let mother = country.own(&mother, "", child).text();
         assert_eq!(mother.contains("77-А"), protected == "mother");
     }
 }
@@ -562,7 +548,7 @@ fn nothing_tells_of_the_time_before_a_secret_adoption() {
     ];
     compare(&family, father, child, ADOPTION, &secrets);
     // Not even the child's own record tells.
-    let own = family.own(child, "GET", "NUMBER")(child);
+    let own = family.own(child, "")(child);
     for secret in &secrets {
         assert!(!own.text().contains(secret), "{secret}: {}", own.text());
     }
@@ -578,10 +564,10 @@ fn nothing_tells_of_the_time_before_a_secret_adoption() {
     assert_eq!(right.json()["matches"], true);
     // Those who were the parents have no such child, and it is nobody to them.
     for parent in [family.father, family.mother] {
-        let record = family.own(parent, "GET", "NUMBER");
+        let record = family.own(parent, "");
         assert!(!record(parent).text().contains(child.as_str()));
         assert_eq!(error(&record(child)), (404, "PersonNotFound".into()));
-        let relations = country.get(READER, &format!("persons/{parent}/relations"));
+        let relations = country.about(READER, "/relations", parent);
         assert!(!relations.text().contains(child.as_str()));
     }
     let changed = country.get(READER, "changes?after=1").text();
@@ -598,8 +584,8 @@ fn parents_see_their_child_as_far_as_the_law_allows() {
     let country = &family.country;
     let (father, child) = (family.father, family.child);
     let token = country.token(&json!({ "number": father }));
-    assert_eq!(country.own("GET", &token, child.as_str()).status, 200);
-    let looks = country.own("GET", &token, &format!("{child}/look-ups"));
+    assert_eq!(country.own(&token, "", child).status, 200);
+    let looks = country.own(&token, "/look-ups", child);
     assert_eq!(looks.status, 200);
     assert_eq!(looks.json()["lookUps"][0]["service"], "ownLookUps");
     let older = (0..400)
@@ -611,15 +597,15 @@ fn parents_see_their_child_as_far_as_the_law_allows() {
         resident(older - older % 4 + 1).number,
     );
     let second = country.token(&json!({ "number": of_teen }));
-    let seen = country.own("GET", &second, teen.as_str());
+    let seen = country.own(&second, "", teen);
     assert_eq!(seen.status, 200);
     assert_eq!(seen.json()["acts"], json!([]));
     assert!(seen.json()["locks"].is_null());
-    let confidential = country.own("GET", &second, &format!("{teen}/look-ups"));
+    let confidential = country.own(&second, "/look-ups", teen);
     assert_eq!(error(&confidential), (404, "PersonNotFound".into()));
     let may = |theme: &str| {
-        let path = format!("persons/{teen}/represented-by/{of_teen}?theme={theme}");
-        country.get(READER, &path).json()["mayAct"] == true
+        let answer = country.represented(READER, teen, of_teen, theme);
+        answer.json()["mayAct"] == true
     };
     assert!(may("health") && !may("confidential"));
     for rights in [ParentalRights::Limited, ParentalRights::Lost] {

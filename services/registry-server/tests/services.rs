@@ -8,7 +8,8 @@ use id_registry::{
     Detail, Event, Image, ImageKind, LicenceRegister, LockState, PersonalNumber, Population,
     ProtectionKind,
 };
-use registry_server::{ECHO_NAMESPACE, LICENCES_NAMESPACE, POPULATION_NAMESPACE};
+use registry_server::{DESCRIPTIONS, ECHO_NAMESPACE, LICENCES_NAMESPACE, POPULATION_NAMESPACE};
+use serde_json::json;
 
 const BANK: &str = "KG/COM/80000001/bank";
 const AUTHORITY: &str = "KG/GOV/70000009/social";
@@ -57,12 +58,7 @@ fn population_over_rest_and_soap() {
     let address = running.address;
     let person = Population::demonstration().person(123).expect("somebody");
     let number = person.number;
-    let answer = ask(
-        address,
-        &format!("GET /population/persons/{number}"),
-        XROAD,
-        b"",
-    );
+    let answer = about(&running, "", number, XROAD);
     assert_eq!(answer.status, 200);
     assert_eq!(
         answer.json()["familyName"]["cyrillic"],
@@ -138,6 +134,25 @@ fn household() -> [PersonalNumber; 3] {
     [number(5), number(4), number(6)]
 }
 
+/// Asks about somebody; `service` is what follows `/persons`.
+fn about(running: &Running, service: &str, number: PersonalNumber, headers: &str) -> Answer {
+    let line = format!("POST /population/persons{service}");
+    let question = json!({ "number": number }).to_string();
+    ask(running.address, &line, headers, question.as_bytes())
+}
+
+fn represented(
+    running: &Running,
+    number: PersonalNumber,
+    actor: PersonalNumber,
+    theme: &str,
+    headers: &str,
+) -> Answer {
+    let question = json!({ "number": number, "actor": actor, "theme": theme }).to_string();
+    let line = "POST /population/persons/represented-by";
+    ask(running.address, line, headers, question.as_bytes())
+}
+
 fn get(running: &Running, path: &str, headers: &str) -> Answer {
     ask(
         running.address,
@@ -151,14 +166,14 @@ fn get(running: &Running, path: &str, headers: &str) -> Answer {
 fn a_client_sees_what_it_was_granted_and_every_look_is_kept() {
     let running = start();
     let [mother, father, child] = household();
-    let bank = get(&running, &format!("persons/{child}"), XROAD).json();
+    let bank = about(&running, "", child, XROAD).json();
     let names: Vec<&String> = bank.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["familyName", "givenName", "number", "patronymic"]);
-    let social = get(&running, &format!("persons/{child}"), SOCIAL).json();
+    let social = about(&running, "", child, SOCIAL).json();
     assert!(social["bornOn"].is_string() && social["address"]["oblast"].is_string());
     assert!(social["document"].is_null() && social["sex"].is_null());
 
-    let relations = get(&running, &format!("persons/{child}/relations"), SOCIAL).json();
+    let relations = about(&running, "/relations", child, SOCIAL).json();
     let all: Vec<(&str, &str)> = relations["relations"]
         .as_array()
         .expect("a list")
@@ -169,18 +184,15 @@ fn a_client_sees_what_it_was_granted_and_every_look_is_kept() {
         all,
         [("mother", mother.as_str()), ("father", father.as_str())]
     );
-    let refused = get(&running, &format!("persons/{child}/relations"), XROAD);
+    let refused = about(&running, "/relations", child, XROAD);
     assert_eq!(
         (refused.status, refused.json()["error"].as_str()),
         (403, Some("NotAllowed"))
     );
-    let address = get(&running, &format!("persons/{child}/address"), SOCIAL).json();
+    let address = about(&running, "/address", child, SOCIAL).json();
     assert_eq!(address["address"], social["address"]);
     let stranger = "X-Road-Client: KG/COM/1/a\r\nX-Road-Id: 1\r\n";
-    assert_eq!(
-        get(&running, &format!("persons/{child}"), stranger).status,
-        403
-    );
+    assert_eq!(about(&running, "", child, stranger).status, 403);
     assert_eq!(get(&running, "changes?after=0", XROAD).status, 403);
 
     let looks = running.looks(child);
@@ -203,8 +215,7 @@ fn a_client_sees_what_it_was_granted_and_every_look_is_kept() {
 fn acts_are_seen_at_once_in_every_service() {
     let running = start();
     let [mother, father, child] = household();
-    let path = format!("persons/{father}");
-    assert_eq!(get(&running, &path, XROAD).status, 200);
+    assert_eq!(about(&running, "", father, XROAD).status, 200);
     let before = get(&running, "changes?after=0", SOCIAL).json();
     assert_eq!(before["changes"].as_array().map(Vec::len), Some(400));
     let after = format!("changes?after={}", before["last"]);
@@ -222,14 +233,14 @@ fn acts_are_seen_at_once_in_every_service() {
         state,
     };
     running.enter(lock(LockState::Locked));
-    let locked = get(&running, &path, XROAD);
+    let locked = about(&running, "", father, XROAD);
     assert_eq!(
         (locked.status, locked.json()["error"].as_str()),
         (409, Some("NumberLocked"))
     );
-    assert_eq!(get(&running, &path, SOCIAL).status, 200);
+    assert_eq!(about(&running, "", father, SOCIAL).status, 200);
     let for_credit = SOCIAL.replace("benefit", "credit");
-    assert_eq!(get(&running, &path, &for_credit).status, 409);
+    assert_eq!(about(&running, "", father, &for_credit).status, 409);
 
     // A protected witness is nobody, in every service and in the same words.
     let protect = |person, kind| Event::Protection {
@@ -241,13 +252,13 @@ fn acts_are_seen_at_once_in_every_service() {
     running.enter(protect(mother, ProtectionKind::Witness));
     let nobody = PersonalNumber::compose(mother.sex(), mother.birth_date().expect("a day"), 1);
     for service in ["", "/relations", "/address"] {
-        let hidden = get(&running, &format!("persons/{mother}{service}"), SOCIAL);
-        let unknown = get(&running, &format!("persons/{nobody}{service}"), SOCIAL);
+        let hidden = about(&running, service, mother, SOCIAL);
+        let unknown = about(&running, service, nobody, SOCIAL);
         assert_eq!((hidden.status, unknown.status), (404, 404));
         let same = hidden.text().replace(mother.as_str(), nobody.as_str());
         assert_eq!(same, unknown.text());
     }
-    let relations = get(&running, &format!("persons/{child}/relations"), SOCIAL).text();
+    let relations = about(&running, "/relations", child, SOCIAL).text();
     assert!(!relations.contains(mother.as_str()) && relations.contains(father.as_str()));
     let changes = get(&running, &after, SOCIAL).text();
     assert!(
@@ -268,9 +279,9 @@ fn acts_are_seen_at_once_in_every_service() {
     assert_eq!(verdict.json()["matches"], false);
 
     running.enter(protect(child, ProtectionKind::HiddenWhereabouts));
-    let hidden = get(&running, &format!("persons/{child}"), SOCIAL).json();
+    let hidden = about(&running, "", child, SOCIAL).json();
     assert!(hidden["address"].is_null() && hidden["bornOn"].is_string());
-    let address = get(&running, &format!("persons/{child}/address"), SOCIAL).json();
+    let address = about(&running, "/address", child, SOCIAL).json();
     assert!(address["address"].is_null());
 }
 
@@ -278,10 +289,7 @@ fn acts_are_seen_at_once_in_every_service() {
 fn a_number_that_was_given_up_still_answers_and_its_users_are_told() {
     let running = start();
     let [_, father, _] = household();
-    assert_eq!(
-        get(&running, &format!("persons/{father}"), XROAD).status,
-        200
-    );
+    assert_eq!(about(&running, "", father, XROAD).status, 200);
     let double = PersonalNumber::compose(father.sex(), father.birth_date().expect("a day"), 7);
     let record = id_registry::Records::record(&running.register(), father)
         .expect("read")
@@ -301,7 +309,7 @@ fn a_number_that_was_given_up_still_answers_and_its_users_are_told() {
         given_up: father,
         carried: vec![],
     });
-    let answer = get(&running, &format!("persons/{father}"), XROAD).json();
+    let answer = about(&running, "", father, XROAD).json();
     assert_eq!(answer["number"], double.as_str());
     let notices = get(&running, "notices?after=0", XROAD).json();
     assert_eq!(notices["notices"][0]["givenUp"], father.as_str());
@@ -385,13 +393,13 @@ const DESK: &str =
 fn pictures_are_released_to_named_services_and_each_release_is_on_record() {
     let running = start();
     let [mother, father, child] = household();
-    let portrait = get(&running, &format!("persons/{father}/portrait"), DESK);
+    let portrait = about(&running, "/portrait", father, DESK);
     assert_eq!(portrait.status, 200, "{}", portrait.text());
     assert!(portrait.head.contains("content-type: image/jpeg"));
     let image = Image::check(portrait.body.clone()).expect("a picture");
-    let again = get(&running, &format!("persons/{father}/portrait"), DESK);
+    let again = about(&running, "/portrait", father, DESK);
     assert_eq!(again.body, portrait.body);
-    let other = get(&running, &format!("persons/{mother}/portrait"), DESK);
+    let other = about(&running, "/portrait", mother, DESK);
     assert_ne!(other.body, portrait.body);
 
     let request = envelope(
@@ -421,13 +429,10 @@ fn pictures_are_released_to_named_services_and_each_release_is_on_record() {
     assert_eq!(decoded.expect("base64"), portrait.body);
 
     // Others are refused, and nothing about a release is on record.
-    for path in ["portrait", "signature-image"] {
-        assert_eq!(
-            get(&running, &format!("persons/{father}/{path}"), XROAD).status,
-            403
-        );
+    for path in ["/portrait", "/signature-image"] {
+        assert_eq!(about(&running, path, father, XROAD).status, 403);
     }
-    let signature = get(&running, &format!("persons/{father}/signature-image"), DESK);
+    let signature = about(&running, "/signature-image", father, DESK);
     assert_eq!(
         signature.status, 403,
         "a portrait does not open the signature"
@@ -455,7 +460,7 @@ fn pictures_are_released_to_named_services_and_each_release_is_on_record() {
         against: None,
         active: true,
     });
-    let hidden = get(&running, &format!("persons/{child}/portrait"), DESK);
+    let hidden = about(&running, "/portrait", child, DESK);
     assert_eq!(
         (hidden.status, hidden.json()["error"].as_str()),
         (404, Some("PersonNotFound"))
@@ -475,8 +480,7 @@ fn who_may_act_is_decided_by_the_register_as_it_is_now() {
     let (child, parent) = (person(minor).number, person(minor - minor % 4 + 1).number);
     let stranger = person((minor + 8) % 400).number;
     let may = |actor: PersonalNumber, of: PersonalNumber, theme: &str| {
-        let path = format!("persons/{of}/represented-by/{actor}?theme={theme}");
-        let answer = get(&running, &path, DESK);
+        let answer = represented(&running, of, actor, theme, DESK);
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["mayAct"].as_bool().expect("a verdict")
     };
@@ -496,15 +500,13 @@ fn who_may_act_is_decided_by_the_register_as_it_is_now() {
     });
     assert!(!may(parent, child, "education"));
 
-    let path = format!("persons/{child}/represented-by/{parent}");
-    assert_eq!(get(&running, &path, DESK).status, 400);
-    let unknown = get(&running, &format!("{path}?theme=gossip"), DESK);
+    let unknown = represented(&running, child, parent, "gossip", DESK);
     assert_eq!(
         (unknown.status, unknown.json()["error"].as_str()),
         (400, Some("InvalidValue"))
     );
     assert_eq!(
-        get(&running, &format!("{path}?theme=health"), SOCIAL).status,
+        represented(&running, child, parent, "health", SOCIAL).status,
         403
     );
     let request = envelope(
@@ -536,23 +538,21 @@ fn refusals() {
     let person = Population::demonstration().person(5).expect("somebody");
     let serial = (person.number.serial() + 1) % 100_000;
     let nobody = id_registry::PersonalNumber::compose(person.sex, person.born_on, serial);
-    for (path, status) in [
-        (format!("/population/persons/{nobody}"), 404),
-        ("/population/persons/1".into(), 400),
-        (format!("/licences/licences/{nobody}/document"), 404),
-        ("/population/nothing".into(), 404),
-        ("/nothing".into(), 404),
+    let asked = json!({ "number": nobody }).to_string();
+    for (line, body, status) in [
+        ("POST /population/persons", asked.as_str(), 404),
+        ("POST /population/persons", "{\"number\":\"1\"}", 400),
+        ("GET /population/persons", asked.as_str(), 404),
+        ("POST /licences/licences/document", asked.as_str(), 404),
+        ("POST /bank/customers", "{\"number\":\"1\"}", 400),
+        ("GET /population/nothing", "", 404),
+        ("GET /nothing", "", 404),
     ] {
-        let answer = ask(address, &format!("GET {path}"), XROAD, b"");
-        assert_eq!(answer.status, status, "{path}");
+        let answer = ask(address, line, XROAD, body.as_bytes());
+        assert_eq!(answer.status, status, "{line}");
         assert!(answer.json()["message"].is_string());
     }
-    let without = ask(
-        address,
-        &format!("GET /population/persons/{}", person.number),
-        "",
-        b"",
-    );
+    let without = about(&running, "", person.number, "");
     assert_eq!(
         (without.status, without.json()["error"].as_str()),
         (400, Some("not_xroad"))
@@ -596,19 +596,11 @@ fn a_licence_and_its_document() {
         .first_from(0)
         .expect("somebody drives");
     let number = licence.holder.number;
-    let answer = ask(
-        address,
-        &format!("GET /licences/licences/{number}"),
-        XROAD,
-        b"",
-    );
+    let asked = json!({ "number": number }).to_string();
+    let asked = asked.as_bytes();
+    let answer = ask(address, "POST /licences/licences", XROAD, asked);
     assert_eq!(answer.json()["number"], licence.number);
-    let picture = ask(
-        address,
-        &format!("GET /licences/licences/{number}/document"),
-        XROAD,
-        b"",
-    );
+    let picture = ask(address, "POST /licences/licences/document", XROAD, asked);
     assert!(picture.head.contains("content-type: image/svg+xml"));
 
     let request = envelope(
@@ -723,4 +715,44 @@ fn echoes() {
     );
     let wsdl = ask(address, "GET /descriptions/echo.wsdl", "", b"").text();
     assert!(wsdl.contains(ECHO_NAMESPACE));
+}
+
+/// Servers on the way keep paths and queries: what the registers take there is where a list goes on, and never whom it is
+/// about.
+#[test]
+fn nobody_is_named_in_a_path() {
+    let rest = DESCRIPTIONS
+        .iter()
+        .filter(|(name, _)| name.ends_with(".yaml"));
+    let mut paths = 0;
+    for (name, text) in rest {
+        paths += text.lines().filter(|line| line.starts_with("  /")).count();
+        assert!(!text.contains("in: path"), "{name}");
+        let mut before = "";
+        for line in text.lines() {
+            if line.trim() == "in: query" {
+                assert_eq!(before.trim(), "name: after", "{name}");
+            }
+            before = line;
+        }
+        assert!(!text.contains("{name: number, in"), "{name}");
+    }
+    assert!(paths > 15, "{paths}");
+    let running = start();
+    let [_, father, _] = household();
+    for line in [
+        format!("GET /population/persons/{father}"),
+        format!("POST /population/persons/{father}"),
+        format!("GET /population/persons?number={father}"),
+        format!("GET /population/own/{father}"),
+        format!("GET /bank/customers/{father}"),
+        format!("GET /licences/licences/{father}"),
+    ] {
+        let answer = ask(running.address, &line, XROAD, b"");
+        assert_eq!(answer.status, 404, "{line}");
+        assert!(!answer.text().contains(father.as_str()), "{line}");
+    }
+    let line = format!("POST /population/persons?number={father}");
+    assert_eq!(ask(running.address, &line, XROAD, b"{}").status, 400);
+    assert!(running.looks(father).is_empty());
 }

@@ -102,8 +102,9 @@ pub fn load(service: &Service, stop: &AtomicBool) -> Ledger {
             ("x-road-id", id.as_str()),
             ("x-road-userid", "officer 7"),
         ];
-        let target = format!("/population/persons/{number}");
-        let answer = client.send(Again::No, &Method::GET, &target, &headers, "");
+        let (target, question) = ("/population/persons", json!({ "number": number }));
+        let question = question.to_string();
+        let answer = client.send(Again::No, &Method::POST, target, &headers, &question);
         if let Some(answer) = &answer {
             assert_eq!(answer.status, 200, "{answer:?}");
             assert!(answer.body.contains(number.as_str()), "{answer:?}");

@@ -1,5 +1,6 @@
 //! A register with an office, the police, a portal and an authority that sees much.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use config::{IdentityProviderKeys, PopulationAccess, PopulationClient, PushSettings};
@@ -133,6 +134,24 @@ impl Country {
         )
     }
 
+    /// Asks about somebody; `service` is what follows `/persons`.
+    pub fn about(&self, client: &str, service: &str, number: impl Display) -> Answer {
+        let question = json!({ "number": number.to_string() });
+        self.post(client, &format!("persons{service}"), &question.to_string())
+    }
+
+    /// Asks whether somebody may act for somebody else.
+    pub fn represented(
+        &self,
+        client: &str,
+        number: PersonalNumber,
+        actor: PersonalNumber,
+        theme: &str,
+    ) -> Answer {
+        let question = json!({ "number": number, "actor": actor, "theme": theme });
+        self.post(client, "persons/represented-by", &question.to_string())
+    }
+
     pub fn act(&self, client: &str, reference: &str, event: Value) -> Answer {
         let today = id_registry::day_of(OffsetDateTime::now_utc()).to_string();
         let body = json!({ "effective": today, "reference": reference, "event": event });
@@ -140,9 +159,13 @@ impl Country {
     }
 
     pub fn send(&self, client: &str, body: &str) -> Answer {
+        self.post(client, "acts", body)
+    }
+
+    pub fn post(&self, client: &str, path: &str, body: &str) -> Answer {
         ask(
             self.running.address,
-            "POST /population/acts",
+            &format!("POST /population/{path}"),
             &headers(client, "officer 1"),
             body.as_bytes(),
         )
@@ -164,13 +187,19 @@ impl Country {
         self.key.sign("userinfo+jwt", &all).expect("signed")
     }
 
-    pub fn own(&self, method: &str, token: &str, path: &str) -> Answer {
-        let line = format!("{method} /population/own/{path}");
+    /// Somebody who is signed in asks; `service` is what follows `/own`. Locks are for credit.
+    pub fn own(&self, token: &str, service: &str, number: impl Display) -> Answer {
+        let mut question = json!({ "number": number.to_string() });
+        if service.starts_with("/locks/") {
+            question["purpose"] = "credit".into();
+        }
+        let line = format!("POST /population/own{service}");
         let more = format!(
             "{}Authorization: Bearer {token}\r\n",
             headers(PORTAL, "portal")
         );
-        ask(self.running.address, &line, &more, b"")
+        let body = question.to_string();
+        ask(self.running.address, &line, &more, body.as_bytes())
     }
 
     pub fn protect(
