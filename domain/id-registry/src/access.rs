@@ -148,8 +148,8 @@ impl Viewer<'_> {
 }
 
 /// Whether somebody may act in a theme about a person, or see it: the person himself or herself, a parent with full
-/// rights and a guardian until the child is of age, by theme. Decided on the records as they are now, so that a right
-/// that a court takes is gone with the act that says so.
+/// rights and a guardian until the child is of age, by theme; and the guardian of an adult, if appointed for the adult.
+/// Decided on the records as they are now, so that a right that a court takes is gone with the act that says so.
 #[must_use]
 pub fn may_act(viewer: &Record, subject: &Record, theme: Theme, today: Date) -> bool {
     let viewer_number = viewer.number();
@@ -162,16 +162,35 @@ pub fn may_act(viewer: &Record, subject: &Record, theme: Theme, today: Date) -> 
     if is_hidden_from(Viewer::Person(viewer), subject) || !subject.is_alive() {
         return false;
     }
-    let Some(age) = subject.born_on().map(|born| age_on(born, today)) else {
+    let Some(born) = subject.born_on() else {
         return false;
     };
+    let age = age_on(born, today);
     let is_parent = [Parent::Mother, Parent::Father]
         .into_iter()
         .any(|place| subject.parent(place) == Some(viewer_number))
         && subject.rights_of(viewer_number) == ParentalRights::Full;
     let is_guardian = subject.guardians().contains(&viewer_number);
     let old_enough_to_keep = theme == Theme::Confidential && age >= CONFIDENTIAL_AGE;
-    age < ADULT_AGE && (is_parent || is_guardian) && !old_enough_to_keep
+    let has_right = if age < ADULT_AGE {
+        is_parent || is_guardian
+    } else {
+        is_guardian && was_appointed_for_adult(viewer_number, subject, born)
+    };
+    has_right && !old_enough_to_keep
+}
+
+/// Whether somebody was made guardian of a person who was of age on that day. Who cared for a child has no right over
+/// the adult, though nobody enters that the child grew up; and a merge of double numbers, which carries guardianship
+/// over on its own day, appoints nobody.
+fn was_appointed_for_adult(guardian: PersonalNumber, ward: &Record, born: Date) -> bool {
+    ward.now(Field::Guardian(guardian)).is_some_and(|known| {
+        age_on(born, known.valid_from) >= ADULT_AGE
+            && ward
+                .acts()
+                .iter()
+                .any(|act| act.id == known.act && act.kind == "guardianship")
+    })
 }
 
 /// Whether one person may act for another by a mandate: both live, and the one who is represented is not hidden from the

@@ -235,8 +235,58 @@ fn a_guardian_acts_like_a_parent() {
     let (yes, no) = (appointed(true), appointed(false));
     family.memory.must(yes, DAY);
     assert_eq!(family.shown(guardian, family.child, DAY), ALL);
+    // Who cared for a child has no right over the adult, also if nobody entered the end.
+    assert!(family.shown(guardian, family.child, OF_AGE).is_empty());
     family.memory.must(no, DAY);
     assert!(family.shown(guardian, family.child, DAY).is_empty());
+}
+
+#[test]
+fn a_guardian_who_was_appointed_for_an_adult_acts_until_the_court_ends_it() {
+    let mut family = family();
+    let ward = family.mother;
+    let guardian = family.memory.adult("10101197000001", "Усенова", "Бермет");
+    let acts = |family: &Family, theme| {
+        let of = |number| family.memory.of(number);
+        may_act(of(guardian), of(ward), theme, DAY)
+    };
+    assert!(!acts(&family, Theme::Benefits));
+    for (appointed, expected) in [(true, true), (false, false)] {
+        family.memory.must(
+            Event::Guardianship {
+                ward,
+                guardian,
+                appointed,
+            },
+            DAY,
+        );
+        for theme in [Theme::Education, Theme::Health, Theme::Benefits] {
+            assert_eq!(acts(&family, theme), expected);
+        }
+        // Confidential matters stay the person's own, and a ward has no right over the guardian.
+        assert!(!acts(&family, Theme::Confidential));
+        assert!(family.shown(ward, guardian, DAY).is_empty());
+    }
+    // Nor has a guardian whom a merge of double numbers carried over: an office appoints anew.
+    let other = family.memory.adult("10101197000009", "Усенова", "Бермет");
+    family.memory.must(
+        Event::Guardianship {
+            ward,
+            guardian: other,
+            appointed: true,
+        },
+        DAY,
+    );
+    family.memory.must(
+        Event::Merge {
+            kept: guardian,
+            given_up: other,
+            carried: Vec::new(),
+        },
+        DAY,
+    );
+    assert!(family.memory.of(ward).guardians().contains(&guardian));
+    assert!(!acts(&family, Theme::Benefits));
 }
 
 #[test]
