@@ -214,6 +214,7 @@ struct SigningFile {
     origin: String,
     listen: String,
     authorities: &'static str,
+    card_authorities: &'static str,
     authority: Authority,
     client: Vec<SigningClient>,
 }
@@ -403,6 +404,7 @@ fn signing(instance: &Instance, sites: &Sites) -> SigningFile {
         origin: SIGNING.origin(),
         listen: sites.listen(SIGNING).to_string(),
         authorities: "../../trust/ca.pem",
+        card_authorities: "../cards/ca.pem",
         authority: Authority {
             url: super::trust_url(instance),
             name: SIGNING_AUTHORITY,
