@@ -240,6 +240,9 @@ async fn signing_service(site: &Site, noted: Arc<Mutex<Noted>>) -> SocketAddr {
                 ));
             }
             assert_eq!(bearer.unwrap(), "Bearer t");
+            if path == "/people/changes" {
+                return Response::new(Body::full("{\"changes\":[],\"after\":0}"));
+            }
             if noted.mended {
                 noted
                     .told

@@ -36,11 +36,12 @@ pub enum Kind {
     SigningWord,
     Organisation,
     Representative,
+    SigningPlace,
 }
 
 impl Kind {
     /// All.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Account,
         Self::Login,
         Self::Session,
@@ -63,6 +64,7 @@ impl Kind {
         Self::SigningWord,
         Self::Organisation,
         Self::Representative,
+        Self::SigningPlace,
     ];
 
     /// Its number in the database; never changed.
@@ -91,6 +93,7 @@ impl Kind {
             Self::SigningWord => 21,
             Self::Organisation => 22,
             Self::Representative => 23,
+            Self::SigningPlace => 24,
         }
     }
 }

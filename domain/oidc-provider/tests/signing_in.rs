@@ -618,3 +618,48 @@ fn a_ceremony_is_taken_once() {
         Refusal::TooLong
     );
 }
+
+#[test]
+fn what_changed_at_the_signing_service_is_told_once_and_only_while_it_is_news() {
+    let world = world();
+    with_password(&world, 10);
+    let change = |place, person, notice, days| SigningChange {
+        place,
+        person: number(person),
+        notice,
+        at: world.now - Duration::days(days),
+    };
+    let changed = [
+        change(3, 10, NoticeKind::SigningCertificates, 400),
+        change(5, 10, NoticeKind::SigningDevice, 0),
+        change(6, 99, NoticeKind::SigningDevice, 0),
+        change(8, 10, NoticeKind::SigningCertificates, 1),
+    ];
+    assert!(!format!("{changed:?}").contains(number(10).as_str()));
+    assert_eq!(world.provider.signing_place().unwrap(), 0);
+    let told = || -> Vec<NoticeKind> {
+        let waiting = world.provider.notices(100).unwrap();
+        for notice in &waiting {
+            assert_eq!(notice.channels[0].address, "10@mail.example");
+            world.provider.delivered(notice).unwrap();
+        }
+        waiting.iter().map(|notice| notice.notice).collect()
+    };
+    told();
+    let hear = |up_to| {
+        world
+            .provider
+            .signing_changed(&changed, up_to, world.now)
+            .unwrap();
+    };
+    hear(7);
+    assert_eq!(told(), [NoticeKind::SigningDevice]);
+    assert_eq!(world.provider.signing_place().unwrap(), 7);
+    // Another node that heard the same, and one that is behind.
+    hear(7);
+    hear(5);
+    assert!(told().is_empty());
+    assert_eq!(world.provider.signing_place().unwrap(), 7);
+    hear(9);
+    assert_eq!(told(), [NoticeKind::SigningCertificates]);
+}

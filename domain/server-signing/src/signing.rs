@@ -274,6 +274,18 @@ impl Signing {
             .collect())
     }
 
+    /// What happened after a place, in order, for the identity provider: it tells the people.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn happened_after(
+        &self,
+        place: EventPlace,
+        most: usize,
+    ) -> Result<Vec<(EventPlace, Event)>, Failure> {
+        Ok(self.store.events_after(place, most)?)
+    }
+
     /// What stands for a person in what is published: the same for one person, and nobody else can make it.
     fn sign_of(&self, number: PersonalNumber) -> String {
         let text = format!("tunduk event person 1 {}", number.as_str());

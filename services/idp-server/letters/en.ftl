@@ -20,3 +20,7 @@ tokensStolen-subject = A service's access to your data was stopped
 tokensStolen-text = Somebody presented a used access of a service to your data again, so it was stopped. Sign in at the service again. If you did not use it, tell the service.
 organisation-subject = Acting for an organisation
 organisation-text = Who heads or represents an organisation has changed, and it concerns you: somebody was recorded, appointed or dismissed, has resigned, or the organisation was struck off. Look at it in your account: { $value }
+signingDevice-subject = Another device signs for you
+signingDevice-text = At a desk of the signing service, another device was recorded that confirms your signatures; earlier ones no longer work. Signing waits for 24 hours. If it was not you, freeze your account at once, and your signatures rest as well: { $value }
+signingCertificates-subject = Your certificates for signatures have changed
+signingCertificates-text = A certificate for your electronic signatures was issued, renewed or revoked, or your signatures were frozen or opened again. If it was not you, freeze your account at once, and your signatures rest as well: { $value }

@@ -24,6 +24,8 @@ use crate::token_keys::TokenKeys;
 
 /// How often it is looked whether something waits.
 const ROUND: Duration = Duration::from_secs(1);
+/// How often the signing service is asked what changed.
+const HEARING: Duration = Duration::from_secs(10);
 /// How often what expired is forgotten.
 const FORGETTING: Duration = Duration::from_secs(30);
 /// Notices of one round.
@@ -92,7 +94,8 @@ impl Server {
         tasks.spawn(ended(&stopped, self.clone().forget()));
         tasks.spawn(ended(&stopped, self.clone().follow_keys()));
         if let Some(signing) = self.signing.clone() {
-            tasks.spawn(ended(&stopped, self.clone().tell_signing(signing)));
+            tasks.spawn(ended(&stopped, self.clone().tell_signing(signing.clone())));
+            tasks.spawn(ended(&stopped, self.clone().hear_signing(signing)));
         }
         if let Some(listening) = certificates {
             tasks.spawn(
@@ -185,6 +188,35 @@ impl Server {
                     tracing::warn!(%error, "word to the signing service will be said again");
                 }
             }
+        }
+    }
+
+    /// People hear of what changed at the signing service by the addresses of their account.
+    async fn hear_signing(self, signing: SigningService) {
+        loop {
+            tokio::time::sleep(HEARING).await;
+            if let Err(error) = self.hear(&signing).await {
+                tracing::warn!(%error, "what changed at the signing service is told later");
+            }
+        }
+    }
+
+    async fn hear(&self, signing: &SigningService) -> Result<(), String> {
+        let token = signing.token().await?;
+        loop {
+            let oauth = Arc::clone(&self.oauth);
+            let told = blocking(move || oauth.provider().signing_place())
+                .await
+                .map_err(|error| error.to_string())?;
+            let (changes, up_to) = signing.changes(&token, told).await?;
+            if up_to <= told {
+                return Ok(());
+            }
+            let oauth = Arc::clone(&self.oauth);
+            let now = OffsetDateTime::now_utc();
+            blocking(move || oauth.provider().signing_changed(&changes, up_to, now))
+                .await
+                .map_err(|error| error.to_string())?;
         }
     }
 

@@ -1,10 +1,12 @@
 //! The signing service is told of frozen and recovered accounts: `POST /people/freeze` and `POST /people/recovered`,
 //! with a token that the identity provider gets by `private_key_jwt`. What it has not taken waits in the database and is
-//! said again.
+//! said again. It is asked in turn what changed for whom, `POST /people/changes`, because the addresses of people are here.
 
 use http::{Request, StatusCode};
+use id_registry::PersonalNumber;
 use jose::SigningKey;
-use oidc_provider::{SigningWord, Word};
+use oidc_provider::{NoticeKind, SigningChange, SigningWord, Word};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -12,6 +14,29 @@ use transport::{Body, HttpClient, RequestOptions};
 
 /// Longest answer, in bytes.
 const LONGEST: usize = 64 * 1024;
+
+/// What changed, as it comes.
+#[derive(Deserialize)]
+struct Changes {
+    changes: Vec<Change>,
+    after: u64,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    place: u64,
+    number: PersonalNumber,
+    changed: Changed,
+    #[serde(with = "time::serde::timestamp")]
+    at: OffsetDateTime,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Changed {
+    Device,
+    Certificates,
+}
 
 /// The signing service, as it is called.
 #[derive(Debug, Clone)]
@@ -78,6 +103,37 @@ impl SigningService {
             Some(token) if status == StatusCode::OK => Ok(token.to_owned()),
             _ => Err(format!("it gives no token: status {status}")),
         }
+    }
+
+    /// What changed after a place of its record, and up to which place that is all.
+    ///
+    /// # Errors
+    /// In words, why it does not say.
+    pub async fn changes(
+        &self,
+        token: &str,
+        after: u64,
+    ) -> Result<(Vec<SigningChange>, u64), String> {
+        let path = "/people/changes";
+        let asked = json!({ "after": after }).to_string();
+        let (status, body) = self
+            .post(path, "application/json", Some(token), asked)
+            .await?;
+        if status != StatusCode::OK {
+            return Err(format!("{path}: status {status}"));
+        }
+        let found: Changes =
+            serde_json::from_slice(&body).map_err(|error| format!("{path}: {error}"))?;
+        let changes = found.changes.into_iter().map(|change| SigningChange {
+            place: change.place,
+            person: change.number,
+            notice: match change.changed {
+                Changed::Device => NoticeKind::SigningDevice,
+                Changed::Certificates => NoticeKind::SigningCertificates,
+            },
+            at: change.at,
+        });
+        Ok((changes.collect(), found.after))
     }
 
     /// Says one word.

@@ -168,6 +168,8 @@ const fn name(notice: NoticeKind) -> &'static str {
         NoticeKind::WaysChanged => "waysChanged",
         NoticeKind::Mandate => "mandate",
         NoticeKind::TokensStolen => "tokensStolen",
+        NoticeKind::SigningDevice => "signingDevice",
+        NoticeKind::SigningCertificates => "signingCertificates",
         NoticeKind::Organisation => "organisation",
     }
 }
@@ -232,6 +234,8 @@ mod tests {
             NoticeKind::WaysChanged,
             NoticeKind::Mandate,
             NoticeKind::TokensStolen,
+            NoticeKind::SigningDevice,
+            NoticeKind::SigningCertificates,
             NoticeKind::Organisation,
         ] {
             let notice: Notice = serde_json::from_value(json!({
@@ -244,7 +248,7 @@ mod tests {
             spool.notice(&notice).unwrap();
         }
         let found = waiting(folder.path());
-        assert_eq!(found.len(), 18);
+        assert_eq!(found.len(), 22);
         for message in &found {
             for language in ["ky", "ru", "en"] {
                 let text = message["texts"][language]["text"].as_str().unwrap();

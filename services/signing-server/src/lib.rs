@@ -15,6 +15,7 @@
 //! | `/me`, `/desk`, `/sign-in` | what is somebody's own; the officers' desk | |
 //! | `/officer` | a passkey for somebody whom an operator makes an officer | |
 //! | `/people/freeze`, `/people/recovered` | the identity provider says so | |
+//! | `/people/changes` | the identity provider asks whom to write to | |
 //!
 //! What is decided is decided in `server-signing`. [`SigningServer::answer`] is a function from a [`Call`] to a reply, with
 //! the time and random bytes in the call; [`SigningServer::handle`] is the rim.

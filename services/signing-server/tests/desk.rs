@@ -7,7 +7,9 @@ mod common;
 use std::sync::atomic::Ordering;
 
 use common::*;
-use server_signing::{EventPlace, ItemKind, Published, What};
+use http::Method;
+use serde_json::json;
+use server_signing::{DESK_CLIENT, EventPlace, ItemKind, Published, What};
 use webauthn::SoftwareAuthenticator;
 
 const NEW: &str = "20202199000022";
@@ -600,4 +602,46 @@ fn the_published_events_are_the_events() {
         signs.len() > 1 && signs.len() < published.len(),
         "{signs:?}"
     );
+}
+
+#[test]
+fn the_identity_provider_hears_whom_to_write_to_and_nobody_else_does() {
+    let world = World::new();
+    let changes = |peer: &Peer, after: u64| {
+        let bearer = format!("Bearer {}", world.service_token(peer));
+        let headers = [("authorization", bearer.as_str())];
+        let body = json!({ "after": after }).to_string();
+        world.call(&Method::POST, "/people/changes", &headers, &body)
+    };
+    assert_eq!(changes(&world.bank, 0).status(), 403);
+    let before = value(&changes(&world.idp, 0))["after"].as_u64().unwrap();
+    // Nothing new: the place stays.
+    assert_eq!(
+        value(&changes(&world.idp, before)),
+        json!({ "changes": [], "after": before })
+    );
+    recovered(&world);
+    let signing = world.server.signing();
+    let person = PERSON.parse().unwrap();
+    // What the desk did is news; what the identity provider said itself is none to it.
+    signing.freeze(DESK_CLIENT, person, world.now()).unwrap();
+    let other = NEW.parse().unwrap();
+    world.enrol(NEW, &authenticator("neighbour"));
+    signing.freeze("idp", other, world.now()).unwrap();
+    let heard = value(&changes(&world.idp, before));
+    let heard: Vec<[&str; 2]> = heard["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| {
+            assert_eq!(change["at"], world.now().unix_timestamp());
+            ["number", "changed"].map(|field| change[field].as_str().unwrap())
+        })
+        .collect();
+    let expected = [
+        [PERSON, "device"],
+        [PERSON, "certificates"],
+        [NEW, "certificates"],
+    ];
+    assert_eq!(heard, expected);
 }

@@ -47,7 +47,7 @@ pub use sign_in::{Assertion, CardHolder};
 pub use support::{Duty, Notice, NoticeKind, Officer};
 pub use takeover::Earlier;
 pub use tokens::Redemption;
-pub use words::{SigningWord, Word};
+pub use words::{SigningChange, SigningWord, Word};
 
 /// How often a decision is taken anew because something changed under it.
 const TRIES: usize = 16;

@@ -66,6 +66,10 @@ pub enum NoticeKind {
     Mandate,
     /// Tokens of a relying party were presented again and are no longer accepted.
     TokensStolen,
+    /// Another device confirms the person's signatures.
+    SigningDevice,
+    /// The person's certificates for signatures changed: issued, renewed, revoked, frozen, open again.
+    SigningCertificates,
     /// Who heads or represents an organisation changed, and the person is or was one of them.
     Organisation,
 }

@@ -1,14 +1,14 @@
-//! Word to the signing service: whose keys must rest.
+//! Word to the signing service: whose keys must rest; and from it: who is told of what changed there.
 
 use std::fmt;
 
 use id_registry::PersonalNumber;
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
-use super::support::NoticeKind;
+use super::support::{Notice, NoticeKind};
 use super::{Decision, Provider};
-use crate::account::Account;
+use crate::account::{Account, LoginName, Tenant};
 use crate::port::{self, By, Changes, Item, Kind};
 use crate::refusal::Failure;
 use crate::secret::Seed;
@@ -55,7 +55,109 @@ impl Item for SigningWord {
     }
 }
 
+/// What is older is told nobody: at the first contact with a signing service there may be years of it.
+const TOLD_FOR: Duration = Duration::days(7);
+
+/// Something that changed at the signing service.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningChange {
+    /// Its place in the signing service's record.
+    pub place: u64,
+    /// For whom.
+    pub person: PersonalNumber,
+    /// What.
+    pub notice: NoticeKind,
+    /// When.
+    pub at: OffsetDateTime,
+}
+
+impl fmt::Debug for SigningChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The number is personal.
+        f.debug_struct("SigningChange")
+            .field("place", &self.place)
+            .field("notice", &self.notice)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Up to which place of the signing service's record people were told.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SigningPlace {
+    place: u64,
+}
+
+impl SigningPlace {
+    const ONE: &str = "one";
+}
+
+impl Item for SigningPlace {
+    type Kind = Kind;
+
+    const KIND: Kind = Kind::SigningPlace;
+
+    fn key(&self) -> String {
+        Self::ONE.to_owned()
+    }
+}
+
 impl Provider {
+    /// Up to which place of the signing service's record people were told; 0 before the first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn signing_place(&self) -> Result<u64, Failure> {
+        let kept = self.load::<SigningPlace>(SigningPlace::ONE)?;
+        Ok(kept.map_or(0, |kept| kept.value.place))
+    }
+
+    /// What changed at the signing service, up to a place: whoever has an account with addresses is written to, once,
+    /// however many nodes hear of it and whichever of them ends half-way.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn signing_changed(
+        &self,
+        changed: &[SigningChange],
+        up_to: u64,
+        now: OffsetDateTime,
+    ) -> Result<(), Failure> {
+        self.decide(|| {
+            let mut changes = Changes::default();
+            let kept = self.load::<SigningPlace>(SigningPlace::ONE)?;
+            let told = kept.as_ref().map_or(0, |kept| kept.value.place);
+            if up_to <= told {
+                return Ok(Decision::yes(changes, ()));
+            }
+            for change in changed {
+                if !(told < change.place && change.place <= up_to && now - change.at < TOLD_FOR) {
+                    continue;
+                }
+                let name = LoginName::Number(change.person, Tenant::People);
+                let Some(account) = self.account_of(&name)? else {
+                    continue;
+                };
+                if !account.value.channels.is_empty() {
+                    changes.insert(&Notice {
+                        id: format!("signing-{}", change.place),
+                        account: account.value.id,
+                        notice: change.notice,
+                        channels: account.value.channels,
+                        at: change.at,
+                    })?;
+                }
+            }
+            match kept {
+                Some(mut kept) => {
+                    kept.value.place = up_to;
+                    changes.replace(&kept)?;
+                }
+                None => changes.insert(&SigningPlace { place: up_to })?,
+            }
+            Ok(Decision::yes(changes, ()))
+        })
+    }
+
     /// Writes word to the signing service, if there is one and what happened matters to it.
     pub(super) fn tell_signing(
         &self,
