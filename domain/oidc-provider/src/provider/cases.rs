@@ -160,12 +160,13 @@ impl Provider {
         })
     }
 
-    /// A case that waits for this officer's confirmation.
+    /// A case that waits for this officer's confirmation: one of the own office, where the person is.
     fn case(&self, by: &OnDuty, id: &RecoveryId) -> Result<Loaded<RecoveryCase>, Failure> {
         by.has(Duty::Desk)?;
         let case = self
             .load::<RecoveryCase>(id.as_str())?
             .filter(|case| by.now() < case.value.at + RECOVERY_WAITS)
+            .filter(|case| case.value.office == by.officer.office)
             .ok_or(Refusal::Over)?;
         if case.value.opened_by == by.officer.account {
             return Err(Refusal::SameOfficer.into());
