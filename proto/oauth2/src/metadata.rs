@@ -64,6 +64,7 @@ pub fn metadata(
         "claims_parameter_supported": false,
         "claims_supported": [
             "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash", "act", "number",
+            "organisation", "name", "family_name", "given_name", "middle_name", "birthdate", "gender", "address",
             "email", "email_verified", "phone_number", "phone_number_verified"
         ],
         "ui_locales_supported": ["ky", "ru", "en"],

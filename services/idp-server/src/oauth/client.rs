@@ -118,6 +118,19 @@ impl Oauth {
         call: &Call<'_>,
         token: Option<&str>,
     ) -> Result<Option<Binding>, OauthError> {
+        let Some(proof) = self.unused_proof(call, token)? else {
+            return Ok(None);
+        };
+        self.use_proof(&proof)?;
+        Ok(Some(bound_to(&proof)))
+    }
+
+    /// As [`Oauth::proof`], before it is written that the proof was used.
+    pub(super) fn unused_proof(
+        &self,
+        call: &Call<'_>,
+        token: Option<&str>,
+    ) -> Result<Option<DpopProof>, OauthError> {
         let Some(text) = call.header("dpop")? else {
             return Ok(None);
         };
@@ -130,6 +143,11 @@ impl Oauth {
         let uris: Vec<&str> = uris.iter().map(String::as_str).collect();
         let method = call.method.as_str();
         let proof = DpopProof::verify(text, method, &uris, token, &self.nonces, call.now)?;
+        Ok(Some(proof))
+    }
+
+    /// Writes that a proof was used.
+    pub(super) fn use_proof(&self, proof: &DpopProof) -> Result<(), OauthError> {
         let space = format!("dpop {}", proof.thumbprint());
         self.provider
             .use_once(&space, proof.id(), proof.expires())
@@ -139,10 +157,7 @@ impl Oauth {
                     "the DPoP proof was used before; make a new one",
                 ),
                 other => failed(other),
-            })?;
-        Ok(Some(Binding::Dpop {
-            jkt: proof.thumbprint().to_owned(),
-        }))
+            })
     }
 
     /// The key to which tokens of this call are bound: the one of a DPoP proof, or of the client's certificate.
@@ -156,5 +171,12 @@ impl Oauth {
             .clone()
             .map(|thumbprint| Binding::Certificate { thumbprint });
         Ok(self.proof(call, None)?.or(certificate))
+    }
+}
+
+/// What a token is bound to whose holder showed a proof.
+pub(super) fn bound_to(proof: &DpopProof) -> Binding {
+    Binding::Dpop {
+        jkt: proof.thumbprint().to_owned(),
     }
 }

@@ -5,6 +5,7 @@ use oauth2::{ErrorCode, OauthError};
 use oidc_provider::{About, Access, Binding, Failure, Refusal, Secret};
 use serde_json::{Value, json};
 
+use super::client::bound_to;
 use super::reply::{self, Reply, failed};
 use super::token::{ID_TOKEN_LASTS, actor};
 use super::{Call, Oauth};
@@ -76,27 +77,27 @@ impl Oauth {
             .split_once(' ')
             .ok_or_else(|| refuse("the access token is missing"))?;
         let secret = Secret::new(token);
-        let given = if scheme.eq_ignore_ascii_case("DPoP") {
-            let proof = self.proof(call, Some(token))?;
-            proof.ok_or_else(|| {
+        let access = |binding: Option<&Binding>| self.provider.access(&secret, binding, call.now);
+        if scheme.eq_ignore_ascii_case("DPoP") {
+            let proof = self.unused_proof(call, Some(token))?.ok_or_else(|| {
                 OauthError::new(ErrorCode::InvalidDpopProof, "the DPoP proof is missing")
-            })?
-        } else if scheme.eq_ignore_ascii_case("Bearer") {
-            match (
-                self.provider.access(&secret, None, call.now),
-                call.certificate,
-            ) {
-                (Err(Failure::Refused(Refusal::OtherKey)), Some(der)) => Binding::Certificate {
-                    thumbprint: jose::sha256_base64url(der),
-                },
-                (access, _) => return access.map_err(presented_failed),
-            }
-        } else {
+            })?;
+            let access = access(Some(&bound_to(&proof))).map_err(presented_failed)?;
+            // Only now: what strangers send writes nothing.
+            self.use_proof(&proof)?;
+            return Ok(access);
+        }
+        if !scheme.eq_ignore_ascii_case("Bearer") {
             return Err(refuse("the access token comes as Bearer or DPoP"));
+        }
+        let found = match (access(None), call.certificate) {
+            (Err(Failure::Refused(Refusal::OtherKey)), Some(der)) => {
+                let thumbprint = jose::sha256_base64url(der);
+                access(Some(&Binding::Certificate { thumbprint }))
+            }
+            (found, _) => found,
         };
-        self.provider
-            .access(&secret, Some(&given), call.now)
-            .map_err(presented_failed)
+        found.map_err(presented_failed)
     }
 
     /// RFC 7662, of the relying party's own tokens: of others it learns nothing.

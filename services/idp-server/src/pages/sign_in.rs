@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use oauth2::Parameters;
 use oidc_provider::{Assertion, CodeSent, Failure, LoginName, Refusal, Represented, Secret, Step};
-use passkeys::{Passkeys, Question};
+use passkeys::{PasskeyError, Passkeys, Question};
 use passwords::Password;
 use tokio::runtime::Handle;
 use web_ui::{bare, see_other, set_cookie};
@@ -88,7 +88,7 @@ impl Pages {
         let answer = field(form, "answer")?;
         let (_, key) = provider
             .passkey(&Passkeys::named(answer)?)?
-            .ok_or(Refusal::WrongCredentials)?;
+            .ok_or_else(|| PasskeyError::Refused("nobody has this key".to_owned()))?;
         Ok(self.passkeys.signed_in(&state, answer, &key)?)
     }
 
