@@ -345,15 +345,16 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
         .map_err(text)?
         .with_hosts(settings.hosts.clone());
     type Asked = (Arc<dyn Relations>, Arc<dyn PersonClaims>, Arc<dyn Register>);
-    let (relations, people, shown): Asked = match &settings.register {
-        Some(found) => {
-            let register = register(found, &http)?;
-            (
-                Arc::clone(&register) as _,
-                Arc::clone(&register) as _,
-                register,
-            )
-        }
+    let exchange = match &settings.register {
+        Some(found) => Some(register(found, &http)?),
+        None => None,
+    };
+    let (relations, people, shown): Asked = match &exchange {
+        Some(register) => (
+            Arc::clone(register) as _,
+            Arc::clone(register) as _,
+            Arc::clone(register) as _,
+        ),
         None => (
             Arc::new(NoRegister),
             Arc::new(NoRegister),
@@ -425,6 +426,7 @@ async fn serve(settings: IdpSettings, stop: impl Future<Output = ()>) -> Result<
         keys,
         options: outgoing(settings.authorities.as_deref())?,
         http,
+        register: exchange,
         signing,
         cards: cards.map(Arc::new),
     };

@@ -301,9 +301,9 @@ fn an_account_of_a_number_that_was_given_up_is_still_the_persons() {
         &[3; 32],
     );
     let now = OffsetDateTime::now_utc();
-    let sign_in = |seed: u8| {
+    let sign_in = |seed: u8, number: PersonalNumber| {
         let holder = oidc_provider::CardHolder {
-            number: old,
+            number,
             tenant: Tenant::People,
         };
         let origin = oidc_provider::Origin {
@@ -314,17 +314,22 @@ fn an_account_of_a_number_that_was_given_up_is_still_the_persons() {
         let seed = oidc_provider::Seed::new([seed; 32]);
         provider
             .sign_in_with_card(holder, &origin, None, now, &seed)
-            .unwrap()
-            .account
+            .map(|signed_in| signed_in.account)
     };
-    let account = sign_in(1);
+    let follow = || while world.register.follow(&provider).unwrap() {};
+    let account = sign_in(1, old).unwrap();
+    follow();
     let (claims, seen) = (world.claims(old), world.seen(old));
     world.country.running.enter(Event::Merge {
         kept,
         given_up: old,
         carried: Vec::new(),
     });
-    assert_eq!(sign_in(2), account, "it is the same account");
+    follow();
+    for (seed, number) in [(2, old), (3, kept)] {
+        let signed_in = sign_in(seed, number).unwrap();
+        assert_eq!(signed_in, account, "it is the same account");
+    }
     assert_eq!(world.claims(old), claims);
     assert_eq!(world.claims(kept), claims);
     assert_eq!(world.seen(old), seen);
@@ -340,4 +345,14 @@ fn an_account_of_a_number_that_was_given_up_is_still_the_persons() {
         rights: ParentalRights::Lost,
     });
     assert!(!world.acts(old, child, Theme::Education));
+    // And who died is in front of nobody.
+    world.country.running.enter(Event::Death {
+        person: kept,
+        widowed: None,
+    });
+    follow();
+    assert_eq!(world.claims(kept), "{}");
+    for (seed, number) in [(4, old), (5, kept)] {
+        assert!(sign_in(seed, number).is_err());
+    }
 }

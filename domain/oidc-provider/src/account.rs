@@ -353,6 +353,21 @@ impl Account {
         self.end_everything();
     }
 
+    /// Ends every way in, and freezes: nobody lifts that but two officers at a counter, and then the person gets back in
+    /// as after a loss.
+    pub(crate) fn close(&mut self, at: OffsetDateTime) {
+        self.passkeys.clear();
+        self.password = None;
+        self.printed_codes.clear();
+        self.card = false;
+        self.devices.clear();
+        self.freeze(Way::Counter, at);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        !self.is_open() && !self.has_a_way_in()
+    }
+
     /// Lifts a freeze over another way, or over the same counter if two officers do.
     pub(crate) fn unfreeze(&mut self, over: Way, officers: usize) -> Result<(), Refusal> {
         let Standing::Frozen { way, .. } = self.standing else {

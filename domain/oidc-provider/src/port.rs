@@ -36,7 +36,7 @@ pub enum Kind {
     SigningWord,
     Organisation,
     Representative,
-    SigningPlace,
+    Place,
 }
 
 impl Kind {
@@ -64,7 +64,7 @@ impl Kind {
         Self::SigningWord,
         Self::Organisation,
         Self::Representative,
-        Self::SigningPlace,
+        Self::Place,
     ];
 
     /// Its number in the database; never changed.
@@ -93,7 +93,7 @@ impl Kind {
             Self::SigningWord => 21,
             Self::Organisation => 22,
             Self::Representative => 23,
-            Self::SigningPlace => 24,
+            Self::Place => 24,
         }
     }
 }

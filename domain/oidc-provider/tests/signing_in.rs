@@ -379,6 +379,26 @@ fn a_freeze_is_not_lifted_over_the_way_by_which_it_came() {
         .unwrap();
     let by = |officer: &OnDuty| provider.confirm_unfreeze(officer, &case.id, &seed());
     assert_eq!(refusal(by(&first)), Refusal::SameOfficer);
+    // The second officer is where the person is.
+    world
+        .provider
+        .sign_in_with_card(
+            CardHolder {
+                number: number(3),
+                tenant: Tenant::People,
+            },
+            &origin("desk"),
+            None,
+            NOON,
+            &seed(),
+        )
+        .unwrap();
+    let boss = world.officer(900, Duty::Appointment);
+    provider
+        .appoint(&boss, number(3), Tenant::People, "Osh", &[Duty::Desk])
+        .unwrap();
+    let elsewhere = world.officer(3, Duty::Desk);
+    assert_eq!(refusal(by(&elsewhere)), Refusal::Over);
     by(&second).unwrap();
 
     provider
@@ -636,7 +656,7 @@ fn what_changed_at_the_signing_service_is_told_once_and_only_while_it_is_news() 
         change(8, 10, NoticeKind::SigningCertificates, 1),
     ];
     assert!(!format!("{changed:?}").contains(number(10).as_str()));
-    assert_eq!(world.provider.signing_place().unwrap(), 0);
+    assert_eq!(world.provider.heard_up_to(Heard::Signing).unwrap(), 0);
     let told = || -> Vec<NoticeKind> {
         let waiting = world.provider.notices(100).unwrap();
         for notice in &waiting {
@@ -654,12 +674,12 @@ fn what_changed_at_the_signing_service_is_told_once_and_only_while_it_is_news() 
     };
     hear(7);
     assert_eq!(told(), [NoticeKind::SigningDevice]);
-    assert_eq!(world.provider.signing_place().unwrap(), 7);
+    assert_eq!(world.provider.heard_up_to(Heard::Signing).unwrap(), 7);
     // Another node that heard the same, and one that is behind.
     hear(7);
     hear(5);
     assert!(told().is_empty());
-    assert_eq!(world.provider.signing_place().unwrap(), 7);
+    assert_eq!(world.provider.heard_up_to(Heard::Signing).unwrap(), 7);
     hear(9);
     assert_eq!(told(), [NoticeKind::SigningCertificates]);
 }

@@ -5,6 +5,7 @@
 //! | `POST /persons` | claims of `profile` and `address` |
 //! | `POST /persons/represented-by` | whether somebody acts for somebody, as parent or guardian, or may by a mandate |
 //! | `POST /persons/portrait` | the portrait that an officer compares |
+//! | `GET /changes` | whose record changed: of those who have an account it is asked whether they died, or the number was given up |
 //!
 //! `X-Road-UserId` is the number of the person, or the account of the officer, who caused the question. Somebody whom
 //! the register does not show is somebody of whom nothing is known. A register that does not answer stops what rests on
@@ -13,11 +14,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use id_registry::{PersonalNumber, Theme};
-use oidc_provider::{Relations, StoreError};
+use oidc_provider::{Failure, Fate, Heard, Provider, Relations, Seed, StoreError};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use time::Date;
+use time::{Date, OffsetDateTime};
 use tokio::runtime::Handle;
 use transport::{Body, HttpClient, RequestOptions};
 use xroad_id::{ClientId, ServiceId};
@@ -29,6 +31,10 @@ use crate::pages::Register;
 const LONGEST_RECORD: usize = 64 * 1024;
 /// Largest portrait, in bytes.
 const LARGEST_PORTRAIT: usize = 30 * 1024;
+/// Longest list of those whose records changed, in bytes.
+const LONGEST_LIST: usize = 1024 * 1024;
+/// Whose question it is when nobody caused it but an act of the register itself.
+const NOBODY: &str = "identity-provider";
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -72,7 +78,7 @@ impl ExchangeRegister {
         }
     }
 
-    /// Asks; none if the register says that there is nobody, or nothing, for this client.
+    /// Asks about somebody; none if the register says that there is nobody, or nothing, for this client.
     fn ask(
         &self,
         path: &str,
@@ -81,16 +87,24 @@ impl ExchangeRegister {
         kind: &str,
         limit: usize,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let unavailable =
-            |why: String| StoreError::Unavailable(format!("the population register: {why}"));
         // Numbers are in the body: the servers on the way keep paths.
         let request = Request::post(format!("{}{path}", self.base))
-            .header("X-Road-Client", &self.client)
             .header("X-Road-UserId", user)
             .header("Accept", kind)
             .header("Content-Type", "application/json")
-            .body(Body::full(question.to_string()))
-            .map_err(|error| unavailable(error.to_string()))?;
+            .body(Body::full(question.to_string()));
+        self.send(request, limit)
+    }
+
+    fn send(
+        &self,
+        request: http::Result<Request<Body>>,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut request = request.map_err(|error| unavailable(error.to_string()))?;
+        let client =
+            HeaderValue::from_str(&self.client).map_err(|error| unavailable(error.to_string()))?;
+        request.headers_mut().insert("X-Road-Client", client);
         let asking = async {
             let answer = self
                 .http
@@ -129,9 +143,52 @@ impl ExchangeRegister {
         let Some(body) = self.ask(path, question, user, "application/json", LONGEST_RECORD)? else {
             return Ok(None);
         };
-        serde_json::from_slice(&body).map(Some).map_err(|_| {
-            StoreError::Unavailable("the population register: its answer is not JSON".to_owned())
-        })
+        read(&body).map(Some)
+    }
+
+    /// Of whom something is told; nothing of somebody who died.
+    fn living(&self, person: &PersonalNumber, user: &str) -> Result<Option<Value>, StoreError> {
+        let record = self.record("/persons", &about(person), user)?;
+        Ok(record.filter(|record| record["diedOn"].is_null()))
+    }
+
+    /// Hears what became of people with accounts, in the next part of the register's record; gives whether there are later
+    /// parts. Again after an error.
+    ///
+    /// # Errors
+    /// The register does not answer, or the identity provider's database fails.
+    pub fn follow(&self, provider: &Provider) -> Result<bool, Failure> {
+        let after = provider.heard_up_to(Heard::Register)?;
+        let request = Request::get(format!("{}/changes?after={after}", self.base))
+            .header("X-Road-UserId", NOBODY)
+            .header("Accept", "application/json")
+            .body(Body::empty());
+        let Some(list) = self.send(request, LONGEST_LIST)? else {
+            return Err(unavailable("there are no changes for this client".to_owned()).into());
+        };
+        let list: Changes = read(&list)?;
+        for changed in list.changes {
+            let person = changed.number;
+            if !provider.has_account(person)? {
+                continue;
+            }
+            let Some(record) = self.record("/persons", &about(&person), NOBODY)? else {
+                continue;
+            };
+            let mut random = [0; 32];
+            getrandom::fill(&mut random).map_err(|error| unavailable(error.to_string()))?;
+            let (now, seed) = (OffsetDateTime::now_utc(), Seed::new(random));
+            if let Ok(kept) = serde_json::from_value(record["number"].clone())
+                && kept != person
+            {
+                provider.became(person, Fate::Kept(kept), now, &seed)?;
+            }
+            if !record["diedOn"].is_null() {
+                provider.became(person, Fate::Died, now, &seed)?;
+            }
+        }
+        provider.heard_register(list.last)?;
+        Ok(list.more)
     }
 
     /// What is said of somebody who would act for somebody else.
@@ -160,6 +217,28 @@ impl ExchangeRegister {
     }
 }
 
+/// Whose records changed, as it comes.
+#[derive(Deserialize)]
+struct Changes {
+    last: u64,
+    more: bool,
+    changes: Vec<Changed>,
+}
+
+#[derive(Deserialize)]
+struct Changed {
+    number: PersonalNumber,
+}
+
+fn unavailable(why: String) -> StoreError {
+    StoreError::Unavailable(format!("the population register: {why}"))
+}
+
+fn read<T: serde::de::DeserializeOwned>(answer: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(answer)
+        .map_err(|_| unavailable("its answer is not what is expected".to_owned()))
+}
+
 /// The question about somebody.
 fn about(person: &PersonalNumber) -> Value {
     json!({ "number": person })
@@ -171,7 +250,7 @@ impl Register for ExchangeRegister {
         person: &PersonalNumber,
         by: &PersonalNumber,
     ) -> Result<Option<String>, StoreError> {
-        let record = self.record("/persons", &about(person), by.as_str())?;
+        let record = self.living(person, by.as_str())?;
         let scopes = BTreeSet::from(["profile".to_owned()]);
         let claims = record.map(|record| claims_of(&record, &scopes));
         Ok(claims.and_then(|claims| claims.get("name")?.as_str().map(str::to_owned)))
@@ -217,7 +296,7 @@ impl PersonClaims for ExchangeRegister {
         if !scopes.contains("profile") && !scopes.contains("address") {
             return Ok(Map::new());
         }
-        let record = self.record("/persons", &about(person), person.as_str())?;
+        let record = self.living(person, person.as_str())?;
         Ok(record.map_or_else(Map::new, |record| claims_of(&record, scopes)))
     }
 }
@@ -291,6 +370,8 @@ fn claims_of(record: &Value, scopes: &BTreeSet<String>) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
     use super::*;
 
     fn scopes(names: &[&str]) -> BTreeSet<String> {
@@ -320,6 +401,20 @@ mod tests {
         let claims = claims_of(&resident(), &scopes(&["address"]));
         assert_eq!(claims["address"]["formatted"], "Манас 7-12, Бишкек");
         assert_eq!(claims.len(), 1);
+    }
+
+    #[test]
+    fn the_metadata_names_every_claim_of_the_register() {
+        let mut record = resident();
+        record["patronymic"] = json!({ "cyrillic": "Асановна", "latin": "Asanovna" });
+        let metadata = oauth2::metadata("https://id.example", None, &[], &[]);
+        let offered = metadata["claims_supported"].as_array().unwrap();
+        let claims = claims_of(&record, &scopes(&["profile", "address"]));
+        assert!(claims.contains_key("middle_name") && claims.contains_key("address"));
+        for claim in claims.keys() {
+            let name = claim.split('#').next().unwrap();
+            assert!(offered.iter().any(|offered| offered == name), "{name}");
+        }
     }
 
     #[test]

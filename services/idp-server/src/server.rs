@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Method, StatusCode};
-use oidc_provider::Failure;
+use oidc_provider::{Failure, Heard};
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -18,14 +18,17 @@ use transport::{
 use crate::card::Cards;
 use crate::oauth::{Oauth, answered};
 use crate::pages::{CARD_PATH, Pages};
+use crate::register::ExchangeRegister;
 use crate::signing::SigningService;
 use crate::spool::Spool;
 use crate::token_keys::TokenKeys;
 
 /// How often it is looked whether something waits.
 const ROUND: Duration = Duration::from_secs(1);
-/// How often the signing service is asked what changed.
+/// How often the signing service and the population register are asked what changed.
 const HEARING: Duration = Duration::from_secs(10);
+/// Between two parts of the register's past.
+const CATCHING_UP: Duration = Duration::from_millis(200);
 /// How often what expired is forgotten.
 const FORGETTING: Duration = Duration::from_secs(30);
 /// Notices of one round.
@@ -72,6 +75,8 @@ pub struct Server {
     pub http: HttpClient,
     /// With this TLS.
     pub options: RequestOptions,
+    /// The population register, if there is one.
+    pub register: Option<Arc<ExchangeRegister>>,
     /// The signing service, if there is one.
     pub signing: Option<SigningService>,
     /// Authorities of identity cards, if cards are taken.
@@ -96,6 +101,9 @@ impl Server {
         if let Some(signing) = self.signing.clone() {
             tasks.spawn(ended(&stopped, self.clone().tell_signing(signing.clone())));
             tasks.spawn(ended(&stopped, self.clone().hear_signing(signing)));
+        }
+        if let Some(register) = self.register.clone() {
+            tasks.spawn(ended(&stopped, self.clone().follow_register(register)));
         }
         if let Some(listening) = certificates {
             tasks.spawn(
@@ -205,7 +213,7 @@ impl Server {
         let token = signing.token().await?;
         loop {
             let oauth = Arc::clone(&self.oauth);
-            let told = blocking(move || oauth.provider().signing_place())
+            let told = blocking(move || oauth.provider().heard_up_to(Heard::Signing))
                 .await
                 .map_err(|error| error.to_string())?;
             let (changes, up_to) = signing.changes(&token, told).await?;
@@ -217,6 +225,24 @@ impl Server {
             blocking(move || oauth.provider().signing_changed(&changes, up_to, now))
                 .await
                 .map_err(|error| error.to_string())?;
+        }
+    }
+
+    /// Deaths, and numbers that were given up, are heard of people who have accounts.
+    async fn follow_register(self, register: Arc<ExchangeRegister>) {
+        loop {
+            let (oauth, register) = (Arc::clone(&self.oauth), Arc::clone(&register));
+            let followed = blocking(move || register.follow(oauth.provider())).await;
+            let wait = match followed {
+                // The register's past is read gently: others ask it too.
+                Ok(true) => CATCHING_UP,
+                Ok(false) => HEARING,
+                Err(error) => {
+                    tracing::warn!(%error, "deaths in the population register are heard of later");
+                    HEARING
+                }
+            };
+            tokio::time::sleep(wait).await;
         }
     }
 

@@ -10,8 +10,8 @@ const DETAILS: &str = "\"names\", \"sex\", \"bornOn\", \"birthPlace\", \"citizen
      \"address\", \"documents\", \"death\"";
 /// What authorities see besides.
 const FOR_AUTHORITIES: &str = ", \"actualAddress\", \"relations\"";
-/// What the identity provider sees: what people may share, and the portrait that an officer compares.
-const FOR_IDENTITY: &str = "\"names\", \"sex\", \"bornOn\", \"address\", \"portrait\"";
+/// What the identity provider sees: what people may share, the portrait that an officer compares, and whose account ends.
+const FOR_IDENTITY: &str = "\"names\", \"sex\", \"bornOn\", \"death\", \"address\", \"portrait\"";
 /// X-Road's usual member class of authorities.
 const AUTHORITIES: &str = "GOV";
 
@@ -33,7 +33,7 @@ pub(super) fn access(instance: &Instance) -> String {
         let client = sites.identity_provider.path();
         let _ = write!(
             text,
-            "\n[[client]]\nid = \"{client}\"\ndetails = [{FOR_IDENTITY}]\nmay_act = true\n"
+            "\n[[client]]\nid = \"{client}\"\ndetails = [{FOR_IDENTITY}]\nmay_act = true\nchanges = true\n"
         );
         told.push(client);
     }

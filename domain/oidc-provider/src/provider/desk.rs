@@ -137,7 +137,7 @@ impl Provider {
     /// ticket was lost, gets a new one.
     ///
     /// # Errors
-    /// [`Refusal::NotOnDuty`], [`Refusal::HasAccount`], [`Refusal::OwnCase`].
+    /// [`Refusal::NotOnDuty`], [`Refusal::HasAccount`], [`Refusal::OwnCase`], [`Refusal::Frozen`].
     pub fn issue_ticket(
         &self,
         by: &OnDuty,
@@ -154,6 +154,9 @@ impl Provider {
                 Some(mut account) => {
                     if !account.value.needs_first_key() {
                         return Err(Refusal::HasAccount.into());
+                    }
+                    if !account.value.is_open() {
+                        return Err(Refusal::Frozen.into());
                     }
                     by.not_about(&account.value.id)?;
                     account.value.found_out(number, Proofing::InPerson, now);

@@ -6,6 +6,7 @@ use id_registry::PersonalNumber;
 use serde::{Deserialize, Serialize};
 use time::{Duration, OffsetDateTime};
 
+use super::following::Heard;
 use super::support::{Notice, NoticeKind};
 use super::{Decision, Provider};
 use crate::account::{Account, LoginName, Tenant};
@@ -81,36 +82,7 @@ impl fmt::Debug for SigningChange {
     }
 }
 
-/// Up to which place of the signing service's record people were told.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct SigningPlace {
-    place: u64,
-}
-
-impl SigningPlace {
-    const ONE: &str = "one";
-}
-
-impl Item for SigningPlace {
-    type Kind = Kind;
-
-    const KIND: Kind = Kind::SigningPlace;
-
-    fn key(&self) -> String {
-        Self::ONE.to_owned()
-    }
-}
-
 impl Provider {
-    /// Up to which place of the signing service's record people were told; 0 before the first.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn signing_place(&self) -> Result<u64, Failure> {
-        let kept = self.load::<SigningPlace>(SigningPlace::ONE)?;
-        Ok(kept.map_or(0, |kept| kept.value.place))
-    }
-
     /// What changed at the signing service, up to a place: whoever has an account with addresses is written to, once,
     /// however many nodes hear of it and whichever of them ends half-way.
     ///
@@ -122,13 +94,7 @@ impl Provider {
         up_to: u64,
         now: OffsetDateTime,
     ) -> Result<(), Failure> {
-        self.decide(|| {
-            let mut changes = Changes::default();
-            let kept = self.load::<SigningPlace>(SigningPlace::ONE)?;
-            let told = kept.as_ref().map_or(0, |kept| kept.value.place);
-            if up_to <= told {
-                return Ok(Decision::yes(changes, ()));
-            }
+        self.hear(Heard::Signing, up_to, |changes, told| {
             for change in changed {
                 if !(told < change.place && change.place <= up_to && now - change.at < TOLD_FOR) {
                     continue;
@@ -147,14 +113,7 @@ impl Provider {
                     })?;
                 }
             }
-            match kept {
-                Some(mut kept) => {
-                    kept.value.place = up_to;
-                    changes.replace(&kept)?;
-                }
-                None => changes.insert(&SigningPlace { place: up_to })?,
-            }
-            Ok(Decision::yes(changes, ()))
+            Ok(())
         })
     }
 
