@@ -63,7 +63,7 @@ fn newcomer(number: &str, family: &str, given: &str) -> NewPerson {
         names: names(family, given),
         sex: number.sex(),
         born_on: number.birth_date().unwrap(),
-        birth_place: "Ысык-Көл \\ \"а\tб\"".into(),
+        birth_place: "Ысык-Көл \\ \"а б\"".into(),
         citizenship: Citizenship::Stateless,
     }
 }
