@@ -5,8 +5,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, StatusCode, header};
@@ -305,12 +305,7 @@ impl Service {
                 .with_hosts(hosts)
         });
         Balanced {
-            // A thread of its own sees between requests that a server closed a kept connection.
-            runtime: tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build()
-                .unwrap(),
+            runtime: runtime(),
             http,
             options: RequestOptions::default().with_tls(tls),
             origin: self.origin.clone(),
@@ -319,6 +314,19 @@ impl Service {
             cookies: BTreeMap::new(),
         }
     }
+}
+
+/// All browsers share one: thousands of them would run out of files. Threads of its own see between requests that a server
+/// closed a kept connection.
+fn runtime() -> &'static tokio::runtime::Runtime {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap()
+    })
 }
 
 /// What came back.
@@ -353,7 +361,7 @@ pub enum Again {
 /// A client behind a load balancer: each request goes to another server; one that cannot be reached gets none. It keeps
 /// cookies.
 pub struct Balanced {
-    runtime: tokio::runtime::Runtime,
+    runtime: &'static tokio::runtime::Runtime,
     http: [HttpClient; NODES],
     options: RequestOptions,
     pub origin: String,
