@@ -353,14 +353,19 @@ impl Account {
         self.end_everything();
     }
 
-    /// Ends every way in, and freezes: nobody lifts that but two officers at a counter, and then the person gets back in
-    /// as after a loss.
-    pub(crate) fn close(&mut self, at: OffsetDateTime) {
+    /// Nothing that let somebody in before does so now.
+    fn end_ways_in(&mut self) {
         self.passkeys.clear();
         self.password = None;
         self.printed_codes.clear();
         self.card = false;
         self.devices.clear();
+    }
+
+    /// Ends every way in, and freezes: nobody lifts that but two officers at a counter, and then the person gets back in
+    /// as after a loss.
+    pub(crate) fn close(&mut self, at: OffsetDateTime) {
+        self.end_ways_in();
         self.freeze(Way::Counter, at);
     }
 
@@ -410,12 +415,10 @@ impl Account {
         });
     }
 
-    /// After a recovery: nothing that let somebody in before does so now.
+    /// After a recovery the new key is the only way in.
     pub(crate) fn recover(&mut self, key: Passkey, at: OffsetDateTime) {
-        self.passkeys = vec![key];
-        self.password = None;
-        self.printed_codes.clear();
-        self.devices.clear();
+        self.end_ways_in();
+        self.passkeys.push(key);
         self.standing = Standing::Open;
         self.careful_until = Some(at + CARE_AFTER_RECOVERY);
         self.end_everything();

@@ -278,7 +278,6 @@ impl Provider {
                 )?;
                 self.tell_clients(&mut changes, &account.value.id, now)?;
                 account.value.recover(added, now);
-                account.value.card = false;
                 changes.event(Event::new(EventKind::RecoveryUsed, now).account(&account.value.id));
             } else {
                 account.value.add_key(added)?;

@@ -103,8 +103,8 @@ impl Provider {
     /// # Errors
     /// The database fails.
     pub fn has_account(&self, number: PersonalNumber) -> Result<bool, Failure> {
-        let login = LoginName::Number(number, Tenant::People);
-        Ok(self.account_of(&login)?.is_some())
+        let login = LoginName::Number(number, Tenant::People).key();
+        Ok(self.load::<Login>(&login)?.is_some())
     }
 
     /// What became of somebody.
