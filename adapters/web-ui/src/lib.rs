@@ -23,4 +23,6 @@ mod visitor;
 pub use check::{faults, telling_addresses, tells_of_a_person, text_faults};
 pub use frame::{ConfirmPage, Frame, MessagePage, Page};
 pub use text::{Language, Sources, TextError, Texts};
-pub use visitor::{NoRandomness, Visitor, asset, bare, cookie, page_policy, see_other, set_cookie};
+pub use visitor::{
+    NoRandomness, Visitor, asset, bare, before, cookie, page_policy, see_other, set_cookie, shown,
+};

@@ -7,6 +7,8 @@ use http::header::{
     LOCATION, ORIGIN, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use time::OffsetDateTime;
+use time::macros::{format_description, offset};
 
 use crate::text::Language;
 
@@ -18,6 +20,22 @@ const LANGUAGE_COOKIE: &str = "__Host-language";
 const LANGUAGE_LASTS: u32 = 365 * 24 * 3600;
 /// Letters of a token: 256 bits in base64url.
 const TOKEN_LENGTH: usize = 43;
+
+/// A moment as pages show it: Bishkek's time.
+#[must_use]
+pub fn shown(at: OffsetDateTime) -> String {
+    let at = at.to_offset(offset!(+6));
+    let form = format_description!("[day].[month].[year] [hour]:[minute]");
+    at.format(form).unwrap_or_default()
+}
+
+/// Before which place a list is to begin, by the `before` of a query.
+#[must_use]
+pub fn before(query: &str) -> Option<u64> {
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("before=")?.parse().ok())
+}
 
 /// Files of all sites: path, media type, content.
 const ASSETS: &[(&str, &str, &str)] = &[
@@ -285,6 +303,15 @@ mod tests {
             Visitor::new(&russian, "").unwrap().language,
             Language::Russian
         );
+    }
+
+    #[test]
+    fn moments_are_those_of_bishkek_and_lists_go_back() {
+        let at = time::macros::datetime!(2026-11-25 20:05 UTC);
+        assert_eq!(shown(at), "26.11.2026 02:05");
+        assert_eq!(before("language=en&before=7"), Some(7));
+        assert_eq!(before("before=x&before=8"), Some(8));
+        assert_eq!(before("after=7"), None);
     }
 
     #[test]

@@ -111,6 +111,13 @@ pub enum By<'a> {
 #[serde(transparent)]
 pub struct EventPlace(pub u64);
 
+/// Keeps a page of events out of one more than it holds; gives the place before which earlier ones are, if there are any.
+pub fn page_of_events<E>(events: &mut Vec<(EventPlace, E)>, holds: usize) -> Option<EventPlace> {
+    let more = events.len() > holds;
+    events.truncate(holds);
+    events.last().filter(|_| more).map(|(place, _)| *place)
+}
+
 /// A service's database. Everything that returns without an error is durable.
 pub trait Store: Send + Sync {
     /// The kinds of items.

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use items::{By, Changes, Content, Event, Item, Kind, Memory, Store, StoreError, list, load};
+use items::{
+    By, Changes, Content, Event, EventPlace, Item, Kind, Memory, Store, StoreError, list, load,
+    page_of_events,
+};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::macros::datetime;
@@ -184,4 +187,21 @@ fn a_full_store_changes_nothing_and_a_stolen_copy_is_a_copy() {
         .forget(NOON + time::Duration::SECOND, NOON, 1)
         .unwrap();
     assert_eq!((gone, stolen.bodies(Things::Ball).len()), (1, 1));
+}
+
+#[test]
+fn a_page_says_where_earlier_events_are() {
+    let events = |count: u64| -> Vec<(EventPlace, u64)> {
+        let places = (1..=count).rev();
+        places.map(|place| (EventPlace(place), place)).collect()
+    };
+    for (count, holds, kept, earlier) in [
+        (0, 2, 0, None),
+        (2, 2, 2, None),
+        (3, 2, 2, Some(EventPlace(2))),
+    ] {
+        let mut found = events(count);
+        assert_eq!(page_of_events(&mut found, holds), earlier);
+        assert_eq!(found.len(), kept);
+    }
 }

@@ -52,6 +52,7 @@ pub use level::{
 pub use memory::MemoryStore;
 pub use port::{
     By, Changes, Content, EventPlace, Kind, Relations, Store, StoreError, Stored, Write,
+    page_of_events,
 };
 pub use provider::*;
 pub use refusal::{Failure, Fault, Refusal};

@@ -50,7 +50,7 @@ pub use memory::Memory;
 pub use people::{CARE_AFTER_RECOVERY, Enrolment, OfficerOnRecord, RENEWAL_BEFORE_END, Untold};
 pub use port::{
     By, Changes, Content, Event, EventPlace, Kind as ItemKind, Published, Store, StoreError,
-    Stored, What, Write,
+    Stored, What, Write, page_of_events,
 };
 pub use progress::Progress;
 pub use random::{Sad, Seed};

@@ -4,7 +4,7 @@ use id_registry::PersonalNumber;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-pub use items::{By, Content, EventPlace, StoreError, Stored};
+pub use items::{By, Content, EventPlace, StoreError, Stored, page_of_events};
 pub(crate) use items::{Item, Loaded, list, load};
 
 /// Kinds of items.

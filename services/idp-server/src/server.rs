@@ -213,18 +213,14 @@ impl Server {
         let token = signing.token().await?;
         loop {
             let oauth = Arc::clone(&self.oauth);
-            let told = blocking(move || oauth.provider().heard_up_to(Heard::Signing))
-                .await
-                .map_err(|error| error.to_string())?;
+            let told = blocking(move || oauth.provider().heard_up_to(Heard::Signing)).await?;
             let (changes, up_to) = signing.changes(&token, told).await?;
             if up_to <= told {
                 return Ok(());
             }
             let oauth = Arc::clone(&self.oauth);
             let now = OffsetDateTime::now_utc();
-            blocking(move || oauth.provider().signing_changed(&changes, up_to, now))
-                .await
-                .map_err(|error| error.to_string())?;
+            blocking(move || oauth.provider().signing_changed(&changes, up_to, now)).await?;
         }
     }
 

@@ -2,7 +2,9 @@
 
 use askama::Template;
 use http::StatusCode;
-use server_signing::{CredentialStatus, CredentialView, EventPlace, RENEWAL_BEFORE_END, What};
+use server_signing::{
+    CredentialStatus, CredentialView, EventPlace, RENEWAL_BEFORE_END, What, page_of_events,
+};
 use time::OffsetDateTime;
 use web_ui::{ConfirmPage, Frame, see_other};
 
@@ -128,15 +130,9 @@ impl Visit<'_> {
             .iter()
             .map(|view| CredentialRow::of(view, self.call.now))
             .collect();
-        let before = self.call.query.split('&').find_map(|pair| {
-            let place = pair.strip_prefix("before=")?;
-            place.parse().ok().map(EventPlace)
-        });
+        let before = web_ui::before(self.call.query).map(EventPlace);
         let mut events = signing.history_before(number, before, MOST_EVENTS + 1)?;
-        let more = events.len() > MOST_EVENTS;
-        events.truncate(MOST_EVENTS);
-        let last = events.last().filter(|_| more);
-        let older = last.map(|(place, _)| place.0);
+        let older = page_of_events(&mut events, MOST_EVENTS).map(|place| place.0);
         let events: Vec<EventRow> = events
             .into_iter()
             .map(|(_, event)| EventRow {

@@ -3,8 +3,9 @@
 use http::StatusCode;
 use oauth2::Parameters;
 use server_signing::{Failure, Refusal, VaultError, Who};
-use time::OffsetDateTime;
 use web_ui::{Frame, MessagePage, Page, Visitor, bare, page_policy, see_other};
+
+pub(crate) use web_ui::shown;
 
 use crate::call::{Call, Reply, plain};
 use crate::{SigningServer, is_own_fault};
@@ -235,15 +236,6 @@ impl Visit<'_> {
 /// A field that must be there.
 pub(crate) fn field<'a>(form: &'a Parameters, name: &str) -> Result<&'a str, Problem> {
     form.get(name).ok_or(Problem::Form)
-}
-
-/// A date as pages show it.
-pub(crate) fn shown(at: OffsetDateTime) -> String {
-    let at = at.to_offset(time::macros::offset!(+6));
-    at.format(time::macros::format_description!(
-        "[day].[month].[year] [hour]:[minute]"
-    ))
-    .unwrap_or_default()
 }
 
 /// A JSON answer to the script.

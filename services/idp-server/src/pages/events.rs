@@ -6,7 +6,7 @@ use http::StatusCode;
 use oauth2::Parameters;
 use oidc_provider::{
     AccountId, ClientId, Declared, Duty, Event, EventKind, EventPlace, Events, Factor, Ground,
-    Reference,
+    Reference, page_of_events,
 };
 
 use super::view::{EventRow, EventsPage, FoundEvents, GroundField, InvestigationPage};
@@ -83,13 +83,6 @@ const fn ground(text: &'static str) -> GroundField {
     GroundField { name: text, text }
 }
 
-/// The place of the last of more events than fit on a page, which loses those that do not.
-fn older(events: &mut Events) -> Option<u64> {
-    let more = events.len() > ON_A_PAGE;
-    events.truncate(ON_A_PAGE);
-    events.last().filter(|_| more).map(|(place, _)| place.0)
-}
-
 impl Pages {
     /// The events of an account as its holder reads them.
     pub(super) fn event_rows(
@@ -130,13 +123,10 @@ impl Pages {
 
     pub(super) fn events_page(&self, visit: &Visit<'_>) -> Result<Reply, Problem> {
         let who = visit.who()?;
-        let before = visit.call.query.split('&').find_map(|pair| {
-            let place = pair.strip_prefix("before=")?;
-            place.parse().ok().map(EventPlace)
-        });
+        let before = web_ui::before(visit.call.query).map(EventPlace);
         let provider = self.oauth.provider();
         let mut events = provider.history(who, before, ON_A_PAGE + 1)?;
-        let older = older(&mut events);
+        let older = page_of_events(&mut events, ON_A_PAGE).map(|place| place.0);
         let page = EventsPage {
             frame: self.frame(visit, None),
             places: &self.places(visit, "/account"),
@@ -200,7 +190,7 @@ impl Pages {
         };
         let (whose, mut events) =
             provider.history_for(&by, number, self.tenant, &why, before, ON_A_PAGE + 1)?;
-        let older = older(&mut events);
+        let older = page_of_events(&mut events, ON_A_PAGE).map(|place| place.0);
         let found = FoundEvents {
             number: number.as_str(),
             ground: named,

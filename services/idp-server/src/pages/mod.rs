@@ -32,7 +32,7 @@ use time::OffsetDateTime;
 use transport::{Body, Connection};
 use web_ui::{
     Frame, Language, MessagePage, Page, Sources, Texts, Visitor, asset, bare, page_policy,
-    see_other, set_cookie,
+    see_other, set_cookie, shown,
 };
 
 use self::view::Place;
@@ -244,15 +244,6 @@ const fn level_text(level: Level) -> &'static str {
         Level::Substantial => "level-substantial",
         Level::High => "level-high",
     }
-}
-
-/// A moment as pages show it: Bishkek's time.
-fn shown(at: OffsetDateTime) -> String {
-    let at = at.to_offset(time::macros::offset!(+6));
-    at.format(time::macros::format_description!(
-        "[day].[month].[year] [hour]:[minute]"
-    ))
-    .unwrap_or_default()
 }
 
 /// What a browser calls itself, in two words.
