@@ -13,6 +13,29 @@ use site::*;
 
 const BAKERY: &str = "00101199410123";
 
+/// Person 1, who keeps the register of organisations, and persons 3 and 4.
+fn people(site: &Site) -> [Browser<'_>; 3] {
+    let mut boss = site.card(7);
+    site.provider
+        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
+        .unwrap();
+    let people = [1, 3, 4].map(|serial| site.card(serial));
+    let fields = format!(
+        "number={}&office=Osh&duty-organisations=yes",
+        number(1).as_str()
+    );
+    boss.post("/officers/appoint", &fields);
+    people
+}
+
+/// The form that records the bakery with person 3 as its head.
+fn record() -> String {
+    format!(
+        "organisation={BAKERY}&name-en=Bakery&number={}",
+        number(3).as_str()
+    )
+}
+
 #[test]
 fn an_organisation_is_recorded_and_its_head_appoints_who_acts_for_it() {
     let mut site = Site::new();
@@ -25,21 +48,9 @@ fn an_organisation_is_recorded_and_its_head_appoints_who_acts_for_it() {
         .provider
         .admit_client(None, &form, Tenant::Sandbox, now(), &seed());
     site.bank = id.unwrap().as_str().to_owned();
-    let mut boss = site.card(7);
-    site.provider
-        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
-        .unwrap();
-    let (mut registrar, mut head, mut clerk) = (site.card(1), site.card(3), site.card(4));
-    let fields = format!(
-        "number={}&office=Osh&duty-organisations=yes",
-        number(1).as_str()
-    );
-    boss.post("/officers/appoint", &fields);
+    let [mut registrar, mut head, mut clerk] = people(&site);
 
-    let record = format!(
-        "organisation={BAKERY}&name-en=Bakery&number={}",
-        number(3).as_str()
-    );
+    let record = record();
     let page = head.post("/record", &record);
     assert!(page.body().contains("for officers only"));
     let wrong = record.replace(BAKERY, number(5).as_str());
@@ -87,20 +98,8 @@ fn an_organisation_is_recorded_and_its_head_appoints_who_acts_for_it() {
 #[test]
 fn acting_for_an_organisation_is_given_up_and_it_is_struck_off() {
     let site = Site::new();
-    let mut boss = site.card(7);
-    site.provider
-        .appoint_first(number(7), Tenant::Sandbox, "ministry", now())
-        .unwrap();
-    let (mut registrar, mut head, mut clerk) = (site.card(1), site.card(3), site.card(4));
-    let fields = format!(
-        "number={}&office=Osh&duty-organisations=yes",
-        number(1).as_str()
-    );
-    boss.post("/officers/appoint", &fields);
-    let record = format!(
-        "organisation={BAKERY}&name-en=Bakery&number={}",
-        number(3).as_str()
-    );
+    let [mut registrar, mut head, mut clerk] = people(&site);
+    let record = record();
     assert_eq!(sent_to(&registrar.post("/record", &record)), "/record?done");
     let appoint = format!(
         "organisation={BAKERY}&number={}&until=2027-06-01&theme-benefits=yes",
