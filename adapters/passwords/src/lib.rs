@@ -34,6 +34,7 @@ pub const LONGEST: usize = 256;
 pub const WRONG_AFTER: Duration = Duration::from_millis(300);
 /// The longest stored hash, in bytes.
 const LONGEST_HASH: usize = 256;
+
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {

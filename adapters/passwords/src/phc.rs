@@ -13,6 +13,7 @@ use crate::{MEMORY_KIB, PASSES, parameters};
 const MOST_MEMORY_KIB: u32 = 64 * 1024;
 const MOST_PASSES: u32 = 8;
 const MOST_LANES: u32 = 4;
+
 /// A hash with what it was made with.
 pub(crate) struct Phc {
     params: Params,
