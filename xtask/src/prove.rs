@@ -28,17 +28,6 @@ const EARLIER: &str = "cbc0d10db2dc78094ba76489bbea97058a10a78c";
 /// Tells the tests where the binary of that version is. Who sets it has one, and none is built.
 const EARLIER_VARIABLE: &str = "TUNDUK_EARLIER";
 
-/// What begins a benchmark.
-const BENCH: &[&str] = &[
-    "run",
-    "--release",
-    "--quiet",
-    "--package",
-    "tunduk",
-    "--",
-    "bench",
-];
-
 /// Runs all steps, or those whose names are given, and writes a new file in `docs/prove`.
 pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     let tools = Tools::prepare(root)?;
@@ -72,7 +61,6 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     let register = tools.postgres.database("prove_register")?;
     let identity = tools.postgres.database("prove_identity")?;
     let (register, identity) = (register.to_string_lossy(), identity.to_string_lossy());
-    let bench = |more: &[&'static str]| [BENCH, more].concat();
     let steps: [(&str, Vec<&str>); 6] = [
         (
             "tests",
@@ -85,32 +73,48 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
                 "--nocapture",
             ],
         ),
-        ("bench", bench(&["exchange"])),
+        ("bench", vec!["bench", "exchange"]),
         (
             "past",
-            [
-                &bench(&["exchange", "--only", "past", "--modes", "p256"])[..],
-                &["--history", &records, "--subsystems", "10000"],
-            ]
-            .concat(),
+            vec![
+                "bench",
+                "exchange",
+                "--only",
+                "past",
+                "--modes",
+                "p256",
+                "--history",
+                &records,
+                "--subsystems",
+                "10000",
+            ],
         ),
         (
             "register",
-            [&bench(&["register"])[..], &["--postgres", &register]].concat(),
+            vec!["bench", "register", "--postgres", &register],
         ),
-        ("identity", bench(&["identity"])),
+        ("identity", vec!["bench", "identity"]),
         (
             "identity-postgres",
-            [&bench(&["identity"])[..], &["--postgres", &identity]].concat(),
+            vec!["bench", "identity", "--postgres", &identity],
         ),
     ];
+    // What was built of the commit that is recorded, whatever becomes of the sources meanwhile.
+    let binary = root.join("target/release/tunduk");
     for (name, arguments) in steps {
         if !only.is_empty() && !only.iter().any(|wanted| wanted == name) {
             continue;
         }
         println!("prove: {name}");
         let start = Instant::now();
-        let mut command = cargo(root, &tools, &material);
+        let is_bench = arguments.first() == Some(&"bench");
+        let mut command = if is_bench {
+            let mut command = Command::new(&binary);
+            command.current_dir(root).stdin(Stdio::null());
+            command
+        } else {
+            cargo(root, &tools, &material)
+        };
         command.env(EARLIER_VARIABLE, &earlier);
         for (variable, value) in SIZES {
             if std::env::var_os(variable).is_none() {
@@ -128,9 +132,10 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
         };
         let _ = writeln!(
             record,
-            "## {name}: {verdict} after {} s\n\n`cargo {}`\n",
+            "## {name}: {verdict} after {} s\n\n`{} {}`\n",
             start.elapsed().as_secs(),
-            arguments.join(" ")
+            if is_bench { "tunduk" } else { "cargo" },
+            shown(&arguments)
         );
         let _ = writeln!(
             record,
@@ -162,6 +167,16 @@ pub(crate) fn run(root: &Path, only: &[String]) -> Outcome {
     } else {
         Err(failed)
     }
+}
+
+/// Arguments as they are recorded: files of this machine by their names only.
+fn shown(arguments: &[&str]) -> String {
+    let shown = arguments.iter().map(|argument| {
+        let path = Path::new(argument);
+        let name = path.file_name().filter(|_| path.is_absolute());
+        name.map_or_else(|| (*argument).into(), |name| name.to_string_lossy())
+    });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// The binary of the version before, built from its commit in a folder of its own. It has a target folder of its own too:
